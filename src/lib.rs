@@ -1,0 +1,4 @@
+//! Sirenia carries a live MySQL or MariaDB database into PostgreSQL and keeps it there.
+pub mod error;
+pub mod ident;
+pub mod value;

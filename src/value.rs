@@ -1,0 +1,148 @@
+//! What a column holds on the source side, borrowed from the bytes it arrived in.
+//!
+//! The binlog decoder, the snapshot reader and the audit-log reader all produce a [`ValueRef`]; the converter takes
+//! nothing else. That is what makes the three ways one contract: two ways that hand over equal `ValueRef`s cannot
+//! give different PostgreSQL bytes. Text is still in the column's character set here; enum and set are numbers.
+
+/// One column of one row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// SQL NULL.
+    Null,
+    /// A signed integer of any width.
+    Int(i64),
+    /// An unsigned integer of any width, and YEAR (0 or 1901…2155).
+    UInt(u64),
+    /// FLOAT, its exact bits.
+    Float(f32),
+    /// DOUBLE, its exact bits.
+    Double(f64),
+    /// DECIMAL.
+    Decimal(Decimal),
+    /// BIT(n): the n bits as the low bits of a number.
+    Bit(u64),
+    /// ENUM: the label's index from 1; 0 is the empty error value.
+    Enum(u16),
+    /// SET: one bit per member, the first member is bit 0.
+    Set(u64),
+    /// DATE, zero and partial dates included.
+    Date(Date),
+    /// TIME.
+    Time(Time),
+    /// DATETIME, zero and partial dates included.
+    DateTime(DateTime),
+    /// TIMESTAMP: a moment in UTC; 0 seconds and 0 microseconds is the zero date.
+    Timestamp {
+        /// Seconds since 1970-01-01 00:00:00 UTC.
+        seconds: i64,
+        /// 0…999,999.
+        micros: u32,
+    },
+    /// Text in the column's character set, or binary data: CHAR, VARCHAR, TEXT, BINARY, VARBINARY, BLOB, JSON as text,
+    /// geometry (4 bytes of SRID, then WKB), vector, UUID (16 bytes), INET4/INET6 (4/16 bytes).
+    Bytes(&'a [u8]),
+    /// MySQL's binary JSON (`json_binary.h`), as the binlog carries it.
+    JsonBinary(&'a [u8]),
+}
+
+/// A DECIMAL as ASCII text: optional `-`, at least one integer digit, and exactly `scale` digits after the point.
+///
+/// Held inline (65 digits is MySQL's maximum) so that decoding a row does not allocate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Decimal {
+    len: u8,
+    text: [u8; Decimal::MAX],
+}
+
+impl Decimal {
+    /// Longest text: sign, 65 digits, leading zero, point.
+    pub const MAX: usize = 70;
+
+    /// Takes the text of a decimal number; `None` when it is not one or is longer than [`Decimal::MAX`].
+    #[must_use]
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        let mut parts = digits.splitn(2, |b| *b == b'.');
+        let integer = parts.next().unwrap_or_default();
+        let fraction = parts.next();
+        let all_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+        if text.len() > Self::MAX || !all_digits(integer) || fraction.is_some_and(|f| !all_digits(f)) {
+            return None;
+        }
+        let mut out = Self { len: text.len() as u8, text: [0; Self::MAX] };
+        out.text[..text.len()].copy_from_slice(text);
+        Some(out)
+    }
+
+    /// The ASCII text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+
+    /// The ASCII text as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A calendar date as MySQL stores it: month and day may be 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Date {
+    /// 0…9999.
+    pub year: u16,
+    /// 0…12.
+    pub month: u8,
+    /// 0…31.
+    pub day: u8,
+}
+
+/// A date with a time of day, without a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DateTime {
+    /// The date part, possibly zero or partial.
+    pub date: Date,
+    /// 0…23.
+    pub hour: u8,
+    /// 0…59.
+    pub minute: u8,
+    /// 0…59.
+    pub second: u8,
+    /// 0…999,999.
+    pub micros: u32,
+}
+
+/// A span between −838:59:59 and 838:59:59.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Time {
+    /// Whether the whole span is negative.
+    pub negative: bool,
+    /// 0…838.
+    pub hours: u16,
+    /// 0…59.
+    pub minutes: u8,
+    /// 0…59.
+    pub seconds: u8,
+    /// 0…999,999.
+    pub micros: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_takes_only_decimals() {
+        assert_eq!(Decimal::from_text(b"-12.340").map(|d| d.as_str().to_owned()), Some("-12.340".into()));
+        for bad in [&b""[..], b"-", b"1.", b".5", b"1e5", b"1.2.3", b"abc"] {
+            assert!(Decimal::from_text(bad).is_none(), "{bad:?}");
+        }
+    }
+}
