@@ -1,0 +1,68 @@
+//! The typed change stream: what every source hands on, in commit order.
+//!
+//! A stream is a sequence of groups `Begin, (Rows | Savepoint | RollbackTo)*, Commit`, or ended by `Rollback` instead,
+//! with `Ddl` and `Heartbeat` between groups. Row values are borrowed from the event's own bytes: nothing is allocated per row.
+
+use crate::position::{BinlogOffset, Position};
+use crate::value::ValueRef;
+
+/// What a rows event does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// New rows; only the after image exists.
+    Insert,
+    /// Changed rows; both images exist.
+    Update,
+    /// Removed rows; only the before image exists.
+    Delete,
+}
+
+/// Everything of the stream but rows; rows come through the decoder's iterator ([`RowImages`]).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Boundary {
+    /// A source transaction starts.
+    Begin {
+        /// Where its first event starts: lower than any position at or behind its commit.
+        start: BinlogOffset,
+    },
+    /// It has committed.
+    Commit {
+        /// The position right after it: where a restart continues.
+        position: Position,
+        /// When the source committed it, seconds since 1970 (the event header's clock).
+        committed_at: u32,
+    },
+    /// It was rolled back, or cut short by a crash or a reconnect: forget its rows.
+    Rollback,
+    /// SAVEPOINT inside it.
+    Savepoint(String),
+    /// ROLLBACK TO SAVEPOINT: forget its rows since the savepoint of that name.
+    RollbackTo(String),
+    /// A DDL statement.
+    Ddl(DdlStatement),
+    /// The source is alive and has nothing (else) up to here. Only between transactions.
+    Heartbeat {
+        /// How far the source's log has been read.
+        position: Position,
+    },
+}
+
+/// A DDL statement as the binlog carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DdlStatement {
+    /// The session's default database, possibly empty.
+    pub database: String,
+    /// The statement's text.
+    pub sql: String,
+    /// Where it stands, for messages.
+    pub position: Position,
+}
+
+/// The images of one changed row. A buffer that is filled again for each row.
+#[derive(Debug, Default)]
+pub struct RowImages<'a> {
+    /// The row before: for updates and deletes, all columns in table order; else empty.
+    pub before: Vec<ValueRef<'a>>,
+    /// The row after: for inserts and updates; else empty.
+    pub after: Vec<ValueRef<'a>>,
+}
