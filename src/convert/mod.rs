@@ -1,0 +1,72 @@
+//! From the source's values to PostgreSQL's bytes: type map, sanitising, encoding.
+//!
+//! The only meeting point of source and target. [`plan`] decides once per table which column becomes what; a
+//! `Converter`, compiled from a [`plan::TablePlan`], then turns rows of [`crate::value::ValueRef`] into binary COPY
+//! tuples. Nothing else can fill an [`Arena`], so bytes that were not sanitised cannot reach COPY.
+
+pub mod plan;
+
+/// Encoded rows and keys, one after the other. Spans point into it.
+#[derive(Debug, Default)]
+pub struct Arena {
+    bytes: Vec<u8>,
+}
+
+/// A piece of an [`Arena`], as offsets in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// Byte after the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+impl Arena {
+    /// The bytes of a span.
+    #[must_use]
+    pub fn get(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start..span.end]
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Forgets everything behind `len` bytes, for a transaction that was rolled back.
+    pub fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
+    /// Forgets everything but keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// All bytes, for COPY of everything at once.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}

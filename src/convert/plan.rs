@@ -1,0 +1,157 @@
+//! What becomes of each table: its place, columns, types, key and indexes on the target.
+//!
+//! Pure data, made by `typemap` from a source [`TableSchema`] and the [`crate::mapping::Mapping`]; read by the
+//! converter, the target's schema maker, the copy writer and verify.
+
+use crate::ident::TargetName;
+use crate::mapping::RowTest;
+use crate::schema::TableSchema;
+use std::sync::Arc;
+
+/// One table's way into the target.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// The source table.
+    pub source: Arc<TableSchema>,
+    /// Where it goes.
+    pub target: TargetName,
+    /// The target's columns, in the order they are created and copied in.
+    pub columns: Vec<PlannedColumn>,
+    /// Positions in `columns` of the key by which rows are found; empty for a table without a key.
+    pub key: Vec<usize>,
+    /// Whether `key` is the source's primary key (else it is a unique index that serves as one).
+    pub key_is_primary: bool,
+    /// Unique and plain indexes to build after catch-up; the primary key is not among them.
+    pub indexes: Vec<PlannedIndex>,
+    /// Row filter: (position in `source.columns`, test), all of which must pass.
+    pub rows: Vec<(usize, RowTest)>,
+}
+
+impl TablePlan {
+    /// Whether rows can be found by a key.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        !self.key.is_empty()
+    }
+
+    /// The position in `columns` of the source's column of that name, if it is carried.
+    #[must_use]
+    pub fn column_of(&self, source_name: &str) -> Option<usize> {
+        let source = self.source.column(source_name)?;
+        self.columns.iter().position(|column| column.source == source)
+    }
+}
+
+/// One column of the target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedColumn {
+    /// Position of the source column in `TableSchema::columns`.
+    pub source: usize,
+    /// The target's column name.
+    pub name: String,
+    /// The target's type.
+    pub ty: PgType,
+    /// Whether NULL is allowed on the target.
+    pub nullable: bool,
+    /// Whether it belongs to the key or to a unique index, where no value may be repaired.
+    pub unique: bool,
+}
+
+/// One index of the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedIndex {
+    /// Its name, unique within the target's schema, at most 63 bytes.
+    pub name: String,
+    /// Whether it is unique.
+    pub unique: bool,
+    /// Its parts: position in `TablePlan::columns`, prefix length if any, descending.
+    pub parts: Vec<(usize, Option<u32>, bool)>,
+}
+
+/// A PostgreSQL type that values are converted to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are PostgreSQL's")]
+pub enum PgType {
+    SmallInt,
+    Integer,
+    BigInt,
+    Numeric { precision: u16, scale: u16 },
+    Real,
+    Double,
+    Boolean,
+    Bit(u32),
+    Varchar(u32),
+    Text,
+    Bytea,
+    Date,
+    Timestamp(u8),
+    TimestampTz(u8),
+    Interval(u8),
+    Time(u8),
+    Json,
+    Jsonb,
+    TextArray,
+    RealArray,
+    Uuid,
+    Inet,
+}
+
+impl PgType {
+    /// The type as SQL, e.g. `numeric(12,2)`.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        match self {
+            Self::SmallInt => "smallint".into(),
+            Self::Integer => "integer".into(),
+            Self::BigInt => "bigint".into(),
+            Self::Numeric { precision, scale } => format!("numeric({precision},{scale})"),
+            Self::Real => "real".into(),
+            Self::Double => "double precision".into(),
+            Self::Boolean => "boolean".into(),
+            Self::Bit(n) => format!("bit({n})"),
+            Self::Varchar(n) => format!("character varying({n})"),
+            Self::Text => "text".into(),
+            Self::Bytea => "bytea".into(),
+            Self::Date => "date".into(),
+            Self::Timestamp(p) => format!("timestamp({p}) without time zone"),
+            Self::TimestampTz(p) => format!("timestamp({p}) with time zone"),
+            Self::Interval(p) => format!("interval({p})"),
+            Self::Time(p) => format!("time({p}) without time zone"),
+            Self::Json => "json".into(),
+            Self::Jsonb => "jsonb".into(),
+            Self::TextArray => "text[]".into(),
+            Self::RealArray => "real[]".into(),
+            Self::Uuid => "uuid".into(),
+            Self::Inet => "inet".into(),
+        }
+    }
+
+    /// The type's OID and that of its array type, fixed by PostgreSQL (`pg_type.dat`); array 0 where there is none to use.
+    #[must_use]
+    pub fn oids(&self) -> (u32, u32) {
+        match self {
+            Self::SmallInt => (21, 1005),
+            Self::Integer => (23, 1007),
+            Self::BigInt => (20, 1016),
+            Self::Numeric { .. } => (1700, 1231),
+            Self::Real => (700, 1021),
+            Self::Double => (701, 1022),
+            Self::Boolean => (16, 1000),
+            Self::Bit(_) => (1560, 1561),
+            Self::Varchar(_) => (1043, 1015),
+            Self::Text => (25, 1009),
+            Self::Bytea => (17, 1001),
+            Self::Date => (1082, 1182),
+            Self::Timestamp(_) => (1114, 1115),
+            Self::TimestampTz(_) => (1184, 1185),
+            Self::Interval(_) => (1186, 1187),
+            Self::Time(_) => (1083, 1183),
+            Self::Json => (114, 199),
+            Self::Jsonb => (3802, 3807),
+            Self::TextArray => (1009, 0),
+            Self::RealArray => (1021, 0),
+            Self::Uuid => (2950, 2951),
+            Self::Inet => (869, 1041),
+        }
+    }
+}
