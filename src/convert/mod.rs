@@ -59,6 +59,12 @@ impl Arena {
         self.bytes.truncate(len);
     }
 
+    /// Takes everything behind `at` bytes out, as an arena of its own whose spans are lower by `at`.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        Self { bytes: self.bytes.split_off(at) }
+    }
+
     /// Forgets everything but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -1,0 +1,454 @@
+//! Collects converted changes and cuts them into batches, only where the source has committed.
+//!
+//! Rows enter as images of [`crate::value::ValueRef`] and are converted at once into one arena; the order of changes
+//! is kept until the batch is cut, because a savepoint or a rollback may still take some of them back. A batch ends
+//! at a source commit ([`End::Commit`]) except when one transaction outgrows the memory budget: then it goes on in
+//! slices ([`End::Open`]), which the target applies inside one transaction of its own (invariants 2 and 6).
+//!
+//! The clock is an argument: nothing here asks for the time.
+
+use crate::change::{Op, RowImages};
+use crate::convert::row::Converter;
+use crate::convert::sanitize::Sanitized;
+use crate::convert::{Arena, Span};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key_graph::KeyGraph;
+use crate::merge::{self, Segment};
+use crate::position::{BinlogOffset, Position};
+use crate::schema::Action;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// When a batch is cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Changes; a batch is cut at the first commit at or beyond it.
+    pub changes: usize,
+    /// Converted bytes; a batch is cut at the first commit at or beyond it.
+    pub bytes: usize,
+    /// Time since the first change of the batch; cut at the first commit beyond it.
+    pub age: Duration,
+    /// Converted bytes at which a transaction is sliced without waiting for its commit.
+    pub slice_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { changes: 50_000, bytes: 8 << 20, age: Duration::from_millis(500), slice_bytes: 24 << 20 }
+    }
+}
+
+/// How a table takes changes.
+#[derive(Debug, Clone, Default)]
+pub struct TableMode {
+    /// Still catching up from a copy that was read while the source changed: rows may already be there or be gone.
+    pub catching_up: bool,
+    /// The table was copied at exactly this position: transactions that start before it are in the copy already.
+    pub copied_at: Option<BinlogOffset>,
+}
+
+/// One change, in source order, its bytes in the batch's arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The row of that key holds the tuple now. `fresh`: there was none before.
+    Put {
+        /// Index of the plan.
+        table: usize,
+        /// The key's fields.
+        key: Span,
+        /// The whole COPY tuple.
+        tuple: Span,
+        /// Whether the source says that the key was not there before.
+        fresh: bool,
+    },
+    /// The row of that key is gone.
+    Remove {
+        /// Index of the plan.
+        table: usize,
+        /// The key's fields.
+        key: Span,
+    },
+    /// One more row in a table without a key.
+    Add {
+        /// Index of the plan.
+        table: usize,
+        /// The whole COPY tuple.
+        tuple: Span,
+    },
+    /// One row less, equal to the tuple, in a table without a key.
+    Subtract {
+        /// Index of the plan.
+        table: usize,
+        /// The whole COPY tuple.
+        tuple: Span,
+    },
+    /// A parent's row went (`new` is none) or its referenced columns changed: children follow.
+    Cascade {
+        /// The foreign key: an edge of the [`KeyGraph`].
+        edge: usize,
+        /// The referenced columns' fields before.
+        old: Span,
+        /// And after.
+        new: Option<Span>,
+    },
+}
+
+impl Change {
+    /// Moves its bytes `by` towards the arena's start.
+    fn shift(&mut self, by: usize) {
+        let move_span = |span: &mut Span| *span = Span { start: span.start - by, end: span.end - by };
+        match self {
+            Self::Put { key, tuple, .. } => {
+                move_span(key);
+                move_span(tuple);
+            }
+            Self::Remove { key, .. } => move_span(key),
+            Self::Add { tuple, .. } | Self::Subtract { tuple, .. } => move_span(tuple),
+            Self::Cascade { old, new, .. } => {
+                move_span(old);
+                new.as_mut().map(move_span);
+            }
+        }
+    }
+}
+
+/// How a batch ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// At a source commit: the target commits too, with this position.
+    Commit {
+        /// Where a restart continues.
+        position: Position,
+        /// The source's commit time of the last transaction, seconds since 1970; none when no transaction is in it.
+        committed_at: Option<u32>,
+    },
+    /// Inside a source transaction: the target's transaction stays open.
+    Open,
+    /// Everything since the last commit is to be rolled back.
+    Rollback,
+}
+
+/// What the target applies in one go.
+#[derive(Debug)]
+pub struct Batch {
+    /// The bytes all spans point into.
+    pub arena: Arena,
+    /// Merged changes, to be applied one segment after the other.
+    pub segments: Vec<Segment>,
+    /// How it ends.
+    pub end: End,
+    /// Source transactions that ended in it.
+    pub transactions: u64,
+    /// Row changes before merging.
+    pub changes: u64,
+    /// When its first change arrived, for latency.
+    pub first_at: Option<Instant>,
+}
+
+/// Collects changes and cuts batches.
+pub struct Batcher {
+    converters: Vec<Converter>,
+    modes: Vec<TableMode>,
+    graph: Arc<KeyGraph>,
+    limits: Limits,
+    arena: Arena,
+    log: Vec<Change>,
+    /// Changes before merging in `log`; a keyed update is one change but may be two entries.
+    changes: u64,
+    transactions: u64,
+    first_at: Option<Instant>,
+    /// The last commit in the log, if any since the last cut.
+    committed: Option<(Position, Option<u32>)>,
+    transaction: Option<OpenTransaction>,
+    /// Slices of the open transaction were already handed out.
+    sliced: bool,
+}
+
+struct OpenTransaction {
+    begin: Mark,
+    savepoints: Vec<(String, Mark)>,
+    /// Per table: whether this transaction is in the table's exact copy already.
+    covered: Vec<bool>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    log: usize,
+    arena: usize,
+    changes: u64,
+    /// Slices handed out before the mark was set; a mark of an earlier slice cannot be returned to.
+    reachable: bool,
+}
+
+impl Batcher {
+    /// A batcher for the tables of `converters`, each with its mode.
+    #[must_use]
+    pub fn new(converters: Vec<Converter>, modes: Vec<TableMode>, graph: Arc<KeyGraph>, limits: Limits) -> Self {
+        Self {
+            converters,
+            modes,
+            graph,
+            limits,
+            arena: Arena::default(),
+            log: Vec::new(),
+            changes: 0,
+            transactions: 0,
+            first_at: None,
+            committed: None,
+            transaction: None,
+            sliced: false,
+        }
+    }
+
+    /// A source transaction starts at `start`. One that is still open was cut short and is forgotten first;
+    /// returns the rollback to apply when slices of it were already handed out.
+    pub fn begin(&mut self, start: &BinlogOffset) -> Option<Batch> {
+        let rollback = self.rollback();
+        let covered = self.modes.iter().map(|mode| mode.copied_at.as_ref().is_some_and(|at| start < at)).collect();
+        self.transaction = Some(OpenTransaction { begin: self.mark(), savepoints: Vec::new(), covered });
+        rollback
+    }
+
+    /// One changed row of table `table`.
+    ///
+    /// # Errors
+    /// What the converter refuses: a value whose policy is to fail.
+    pub fn row(
+        &mut self,
+        table: usize,
+        op: Op,
+        images: &RowImages<'_>,
+        foreign_key_checks: bool,
+        now: Instant,
+    ) -> Result<()> {
+        let Some(transaction) = &self.transaction else {
+            return Err(Error::new(ErrorKind::Bug, "a row outside of a transaction"));
+        };
+        if foreign_key_checks {
+            self.cascades(table, op, images)?;
+        }
+        if transaction_covers(&self.transaction, table) {
+            return Ok(());
+        }
+        self.first_at.get_or_insert(now);
+        self.changes += 1;
+        let converter = &mut self.converters[table];
+        let before = op != Op::Insert && converter.admits(&images.before);
+        let after = op != Op::Delete && converter.admits(&images.after);
+        let arena = &mut self.arena;
+        if !converter.plan().has_key() {
+            if before {
+                self.log.push(Change::Subtract { table, tuple: converter.tuple(&images.before, arena)? });
+            }
+            if after {
+                self.log.push(Change::Add { table, tuple: converter.tuple(&images.after, arena)? });
+            }
+            return Ok(());
+        }
+        let old = if before { Some(converter.key(&images.before, arena)?) } else { None };
+        if !after {
+            self.log.extend(old.map(|key| Change::Remove { table, key }));
+            return Ok(());
+        }
+        let key = converter.key(&images.after, arena)?;
+        let tuple = converter.tuple(&images.after, arena)?;
+        let same_key = old.is_some_and(|old| arena.get(old) == arena.get(key));
+        if let (Some(old), false) = (old, same_key) {
+            self.log.push(Change::Remove { table, key: old });
+        }
+        self.log.push(Change::Put { table, key, tuple, fresh: !same_key });
+        Ok(())
+    }
+
+    fn cascades(&mut self, table: usize, op: Op, images: &RowImages<'_>) -> Result<()> {
+        if op == Op::Insert {
+            return Ok(());
+        }
+        let graph = Arc::clone(&self.graph);
+        for number in graph.edges_of(table) {
+            let edge = graph.edge(*number);
+            let action = if op == Op::Delete { edge.on_delete } else { edge.on_update };
+            if action == Action::Restrict || transaction_covers(&self.transaction, edge.child) {
+                continue;
+            }
+            let columns = &edge.parent_source_columns;
+            let referenced = |row: &[crate::value::ValueRef<'_>]| {
+                columns.iter().any(|column| row[*column] == crate::value::ValueRef::Null)
+            };
+            if referenced(&images.before)
+                || (op == Op::Update && columns.iter().all(|c| images.before[*c] == images.after[*c]))
+            {
+                continue;
+            }
+            let converter = &mut self.converters[table];
+            let old = converter.fields(columns, &images.before, &mut self.arena)?;
+            let new = match op {
+                Op::Update => Some(converter.fields(columns, &images.after, &mut self.arena)?),
+                _ => None,
+            };
+            self.log.push(Change::Cascade { edge: *number, old, new });
+        }
+        Ok(())
+    }
+
+    /// The open transaction has committed at `position`.
+    pub fn commit(&mut self, position: Position, committed_at: u32) {
+        self.transaction = None;
+        self.transactions += 1;
+        self.committed = Some((position, Some(committed_at)));
+    }
+
+    /// The source's log has been read up to `position`, outside of any transaction.
+    pub fn advance(&mut self, position: Position) {
+        let committed_at = self.committed.take().and_then(|(_, at)| at);
+        self.committed = Some((position, committed_at));
+    }
+
+    /// Forgets the open transaction, if any. Returns the rollback to apply when slices of it were handed out.
+    pub fn rollback(&mut self) -> Option<Batch> {
+        let transaction = self.transaction.take()?;
+        self.return_to(transaction.begin);
+        std::mem::take(&mut self.sliced).then(|| self.cut(End::Rollback))
+    }
+
+    /// SAVEPOINT: a later one of the same name replaces it.
+    pub fn savepoint(&mut self, name: String) {
+        let mark = self.mark();
+        if let Some(transaction) = &mut self.transaction {
+            transaction.savepoints.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+            transaction.savepoints.push((name, mark));
+        }
+    }
+
+    /// ROLLBACK TO SAVEPOINT.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnsupportedEvent`] when rows since the savepoint were already handed out as a slice of a
+    /// transaction beyond the memory budget, or when the savepoint is not known.
+    pub fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let found = self.transaction.as_mut().and_then(|transaction| {
+            let at = transaction.savepoints.iter().position(|(other, _)| other.eq_ignore_ascii_case(name))?;
+            transaction.savepoints.truncate(at + 1);
+            Some(transaction.savepoints[at].1)
+        });
+        match found {
+            Some(mark) if mark.reachable => {
+                self.return_to(mark);
+                Ok(())
+            }
+            found => Err(Error::new(ErrorKind::UnsupportedEvent, "a rollback to a savepoint that is out of reach")
+                .detail(if found.is_some() {
+                    "the transaction is larger than the memory budget and rows behind the savepoint were handed on"
+                } else {
+                    "the transaction has set no savepoint of that name"
+                })
+                .with_hint("raise [apply] memory in sirenia.toml above the transaction's size and start again")),
+        }
+    }
+
+    /// Whether the batch should be cut now, at a commit.
+    #[must_use]
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.transaction.is_none()
+            && (self.log.len() >= self.limits.changes
+                || self.arena.len() >= self.limits.bytes
+                || self.first_at.is_some_and(|first| now.duration_since(first) >= self.limits.age))
+    }
+
+    /// Whether the open transaction must be handed out in part to stay within the memory budget.
+    #[must_use]
+    pub fn must_slice(&self) -> bool {
+        self.transaction.is_some() && self.arena.len() + self.log.len() * size_of::<Change>() >= self.limits.slice_bytes
+    }
+
+    /// Whether changes are waiting that could be cut at a commit.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.transaction.is_none() && !self.log.is_empty()
+    }
+
+    /// The position up to which everything is committed, if it moved since the last cut.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<&Position> {
+        self.committed.as_ref().map(|(position, _)| position)
+    }
+
+    /// Values changed to fit since the last call: the table's index and what was changed.
+    pub fn take_sanitized(&mut self) -> Vec<(usize, Sanitized)> {
+        let tables = self.converters.iter_mut().enumerate();
+        tables.flat_map(|(table, converter)| converter.take_sanitized().into_iter().map(move |s| (table, s))).collect()
+    }
+
+    /// Cuts at the last commit. Everything must be committed: with a transaction open nothing is returned.
+    pub fn cut_at_commit(&mut self) -> Option<Batch> {
+        if self.transaction.is_some() {
+            return None;
+        }
+        let (position, committed_at) = self.committed.take()?;
+        self.sliced = false;
+        Some(self.cut(End::Commit { position, committed_at }))
+    }
+
+    /// Cuts what came before the open transaction, so that the transaction can be sliced, and undone, by itself.
+    pub fn cut_before_transaction(&mut self) -> Option<Batch> {
+        let begin = self.transaction.as_ref()?.begin;
+        let (position, committed_at) = self.committed.take()?;
+        let mut log = self.log.split_off(begin.log);
+        log.iter_mut().for_each(|change| change.shift(begin.arena));
+        let arena = self.arena.split_off(begin.arena);
+        let changes = std::mem::replace(&mut self.changes, begin.changes) - begin.changes;
+        let batch = self.cut(End::Commit { position, committed_at });
+        (self.log, self.arena, self.changes, self.first_at) = (log, arena, changes, batch.first_at);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.begin = Mark { log: 0, arena: 0, changes: 0, ..transaction.begin };
+            for (_, mark) in &mut transaction.savepoints {
+                mark.log -= begin.log;
+                mark.arena -= begin.arena;
+                mark.changes -= begin.changes;
+            }
+        }
+        Some(batch)
+    }
+
+    /// Cuts what is there of the open transaction. Call [`Batcher::cut_before_transaction`] first.
+    pub fn cut_slice(&mut self) -> Batch {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.begin = Mark { log: 0, arena: 0, changes: 0, reachable: true };
+            transaction.savepoints.iter_mut().for_each(|(_, mark)| mark.reachable = false);
+        }
+        self.sliced = true;
+        self.cut(End::Open)
+    }
+
+    fn cut(&mut self, end: End) -> Batch {
+        let log = std::mem::take(&mut self.log);
+        let arena = std::mem::take(&mut self.arena);
+        let tables = merge::Tables {
+            keyed: &|table| self.converters[table].plan().has_key(),
+            catching_up: &|table| self.modes[table].catching_up,
+        };
+        let segments = merge::merge(&log, &arena, &self.graph, &tables);
+        Batch {
+            arena,
+            segments,
+            end,
+            transactions: std::mem::take(&mut self.transactions),
+            changes: std::mem::take(&mut self.changes),
+            first_at: self.first_at.take(),
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { log: self.log.len(), arena: self.arena.len(), changes: self.changes, reachable: true }
+    }
+
+    fn return_to(&mut self, mark: Mark) {
+        self.log.truncate(mark.log);
+        self.arena.truncate(mark.arena);
+        self.changes = mark.changes;
+    }
+}
+
+fn transaction_covers(transaction: &Option<OpenTransaction>, table: usize) -> bool {
+    transaction.as_ref().is_some_and(|transaction| transaction.covered[table])
+}

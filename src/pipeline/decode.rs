@@ -1,0 +1,207 @@
+//! Event frames → batches, on a thread of its own.
+//!
+//! Enters: raw binlog events from the transport, through a queue bounded in bytes ([`frame_queue`]). Leaves: merged
+//! [`Batch`]es, through a channel of one. Works without waiting: while the target applies a batch, the next one grows;
+//! when the stream falls idle, what is there is cut at once (latency), under backlog batches grow to their limits
+//! (throughput). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
+
+use crate::batch::{Batch, Batcher};
+use crate::binlog::decoder::{Decoded, Decoder};
+use crate::change::{Boundary, DdlStatement, RowImages};
+use crate::error::Result;
+use crate::position::BinlogOffset;
+use crate::source::transport::RawEvent;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc};
+
+/// How often an idle stream's position is saved although no replicated row changed.
+const SAVE_IDLE_POSITION: Duration = Duration::from_secs(1);
+
+/// One permit of the frame queue's budget, in bytes.
+const PERMIT: usize = 1024;
+
+/// The sending half of the frame queue: owned by the async transport.
+pub struct FrameSender {
+    frames: Sender<RawEvent>,
+    budget: Arc<Semaphore>,
+    permits: usize,
+}
+
+/// The receiving half of the frame queue: owned by the decoding thread.
+pub struct FrameReceiver {
+    frames: Receiver<RawEvent>,
+    budget: Arc<Semaphore>,
+    permits: usize,
+}
+
+/// A queue of events bounded to `bytes`; a larger single event is admitted alone.
+#[must_use]
+pub fn frame_queue(bytes: usize) -> (FrameSender, FrameReceiver) {
+    let permits = (bytes / PERMIT).max(1);
+    let budget = Arc::new(Semaphore::new(permits));
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    (
+        FrameSender { frames: sender, budget: Arc::clone(&budget), permits },
+        FrameReceiver { frames: receiver, budget, permits },
+    )
+}
+
+fn permits_of(event: &RawEvent, most: usize) -> usize {
+    (event.body.len() / PERMIT + 1).min(most)
+}
+
+impl FrameSender {
+    /// Waits for room and queues the event; false when the decoding thread has stopped.
+    pub async fn send(&self, event: RawEvent) -> bool {
+        let permits = u32::try_from(permits_of(&event, self.permits)).unwrap_or(u32::MAX);
+        match self.budget.acquire_many(permits).await {
+            Ok(room) => room.forget(),
+            Err(_closed) => return false,
+        }
+        self.frames.send(event).is_ok()
+    }
+}
+
+impl Drop for FrameReceiver {
+    fn drop(&mut self) {
+        self.budget.close(); // a sender that waits for room must not wait for ever
+    }
+}
+
+/// Why decoding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything up to `until` has been handed on.
+    ReachedUntil,
+    /// The transport or the target went away, or a shutdown was asked for.
+    Closed,
+}
+
+/// The decoding thread's work.
+pub struct DecodeLoop<D> {
+    /// Bytes to events and rows.
+    pub decoder: Decoder,
+    /// Rows to batches.
+    pub batcher: Batcher,
+    /// Events.
+    pub frames: FrameReceiver,
+    /// Batches.
+    pub batches: mpsc::Sender<Decoding>,
+    /// Where to stop.
+    pub until: Option<BinlogOffset>,
+    /// Decides about a DDL statement: an error stops the stream before it.
+    pub on_ddl: D,
+}
+
+/// What leaves the decoding thread.
+pub struct Decoding {
+    /// Changes to apply.
+    pub batch: Batch,
+    /// Values that were changed to fit, by table.
+    pub sanitized: Vec<(usize, crate::convert::sanitize::Sanitized)>,
+    /// The binlog file now read: name, creation time and server id of its format description.
+    pub fingerprint: Option<(String, u32, u32)>,
+}
+
+impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
+    /// Runs until `until`, the end of the frames, or an error.
+    ///
+    /// # Errors
+    /// What the decoder, the converter or the DDL decision refuse; batches before it have been handed on.
+    pub fn run(mut self) -> Result<Ended> {
+        let mut last_cut = Instant::now();
+        loop {
+            let event = match self.frames.frames.try_recv() {
+                Ok(event) => event,
+                Err(TryRecvError::Disconnected) => return Ok(Ended::Closed),
+                Err(TryRecvError::Empty) => {
+                    let due = self.batcher.moved_to().is_some() && last_cut.elapsed() >= SAVE_IDLE_POSITION;
+                    if self.batcher.has_changes() || due {
+                        last_cut = Instant::now();
+                        if !self.cut_at_commit() {
+                            return Ok(Ended::Closed);
+                        }
+                        continue;
+                    }
+                    match self.frames.frames.recv_timeout(SAVE_IDLE_POSITION) {
+                        Ok(event) => event,
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Closed),
+                    }
+                }
+            };
+            let permits = permits_of(&event, self.frames.permits);
+            let decoded = self.event(&event);
+            self.frames.budget.add_permits(permits);
+            if !decoded? {
+                return Ok(Ended::Closed);
+            }
+            let reached = match (&self.until, self.batcher.moved_to()) {
+                (Some(until), Some(position)) => position.binlog >= *until && !self.decoder.in_transaction(),
+                _ => false,
+            };
+            if reached || self.batcher.is_full(Instant::now()) {
+                last_cut = Instant::now();
+                if !self.cut_at_commit() {
+                    return Ok(Ended::Closed);
+                }
+            }
+            if reached {
+                return Ok(Ended::ReachedUntil);
+            }
+        }
+    }
+
+    /// Decodes one event into the batcher; false when the receiver of batches has gone.
+    fn event(&mut self, event: &RawEvent) -> Result<bool> {
+        match self.decoder.decode(event.frame())? {
+            Decoded::Nothing => {}
+            Decoded::Rows(mut rows) => {
+                let mut images = RowImages::default();
+                let now = Instant::now();
+                while rows.next_row(&mut images)? {
+                    self.batcher.row(rows.table, rows.op, &images, rows.foreign_key_checks, now)?;
+                }
+            }
+            Decoded::Boundary(Boundary::Begin { start }) => {
+                if let Some(rollback) = self.batcher.begin(&start) {
+                    return Ok(self.send(rollback));
+                }
+            }
+            Decoded::Boundary(Boundary::Commit { position, committed_at }) => {
+                self.batcher.commit(position, committed_at);
+            }
+            Decoded::Boundary(Boundary::Rollback) => {
+                if let Some(rollback) = self.batcher.rollback() {
+                    return Ok(self.send(rollback));
+                }
+            }
+            Decoded::Boundary(Boundary::Savepoint(name)) => self.batcher.savepoint(name),
+            Decoded::Boundary(Boundary::RollbackTo(name)) => self.batcher.rollback_to(&name)?,
+            Decoded::Boundary(Boundary::Ddl(statement)) => {
+                (self.on_ddl)(&statement)?;
+                self.batcher.advance(self.decoder.position());
+            }
+            Decoded::Boundary(Boundary::Heartbeat { position }) => self.batcher.advance(position),
+        }
+        if self.batcher.must_slice() {
+            let before = self.batcher.cut_before_transaction();
+            let slice = self.batcher.cut_slice();
+            return Ok(before.is_none_or(|batch| self.send(batch)) && self.send(slice));
+        }
+        Ok(true)
+    }
+
+    fn cut_at_commit(&mut self) -> bool {
+        self.batcher.cut_at_commit().is_none_or(|batch| self.send(batch))
+    }
+
+    fn send(&mut self, batch: Batch) -> bool {
+        let fingerprint =
+            self.decoder.file_fingerprint().map(|(file, created, server)| (file.to_owned(), created, server));
+        let sanitized = self.batcher.take_sanitized();
+        self.batches.blocking_send(Decoding { batch, sanitized, fingerprint }).is_ok()
+    }
+}

@@ -1,0 +1,332 @@
+//! Applies merged batches, each with its checkpoint in one target transaction.
+//!
+//! Enters: [`Batch`]es in source order. Leaves: committed rows and the position behind them. Invariants 1 and 2: the
+//! position is advanced by a fencing function inside the transaction that holds the rows, right before COMMIT, so a
+//! stale writer or one that starts from an unexpected position fails as a whole. A batch that ends open keeps the
+//! transaction for the next one.
+//!
+//! Per table: rows of `deletes` go first by key, then `inserts` come by COPY (many) or as pipelined prepared
+//! statements (few). An update is both: measured against ON CONFLICT it is the faster way, and unique values may be
+//! swapped between rows of one batch. After any error the connection must be dropped; the pipeline starts again
+//! from the checkpoint.
+
+use super::cascade::Cascades;
+use super::control::{self, Advance};
+use super::copy::{self, Fields, Raw};
+use super::error::classify;
+use crate::batch::{Batch, End};
+use crate::convert::Arena;
+use crate::convert::plan::TablePlan;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident;
+use crate::key_graph::KeyGraph;
+use crate::merge::{Segment, TableChanges};
+use crate::position::Position;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Statement};
+
+/// From this many rows on COPY is used, below it a pipelined INSERT for each: a COPY costs a round trip of its own.
+const COPY_FROM_ROWS: usize = 12;
+
+/// The writer of one pipeline: one connection, one expected position.
+pub struct Writer<C> {
+    client: C,
+    plans: Vec<Arc<TablePlan>>,
+    statements: Vec<TableStatements>,
+    cascades: Cascades,
+    advance: Advance,
+    position: Position,
+    in_transaction: bool,
+    /// Counted into the checkpoint at the next commit.
+    pending: Counts,
+}
+
+/// What was applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Source transactions.
+    pub transactions: u64,
+    /// Row changes of the source.
+    pub changes: u64,
+    /// Rows removed and added on the target.
+    pub rows: u64,
+}
+
+#[derive(Default)]
+struct TableStatements {
+    delete: Option<Statement>,
+    copy: Option<Statement>,
+    insert: Option<Statement>,
+}
+
+impl<C: std::ops::Deref<Target = Client>> Writer<C> {
+    /// A writer that continues at `position`, which must be the checkpoint's.
+    ///
+    /// # Errors
+    /// When the control functions are missing or the connection fails.
+    pub async fn new(
+        client: C,
+        plans: Vec<Arc<TablePlan>>,
+        graph: Arc<KeyGraph>,
+        pipeline: &str,
+        epoch: i64,
+        position: Position,
+    ) -> Result<Self> {
+        let advance = control::prepare_advance(&client, pipeline, epoch).await?;
+        let statements = plans.iter().map(|_| TableStatements::default()).collect();
+        let cascades = Cascades::new(graph, &plans);
+        let pending = Counts::default();
+        Ok(Self { client, plans, statements, cascades, advance, position, in_transaction: false, pending })
+    }
+
+    /// The position of the last commit.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Applies a batch and, if it ends at a commit, commits. Returns what was committed, none while a transaction is open.
+    ///
+    /// # Errors
+    /// Classified by SQLSTATE; [`ErrorKind::Diverged`] when rows that must exist were not found. Drop the writer then.
+    pub async fn apply(&mut self, batch: &Batch) -> Result<Option<Counts>> {
+        if batch.end == End::Rollback {
+            if std::mem::take(&mut self.in_transaction) {
+                self.client.batch_execute("ROLLBACK").await.map_err(|e| classify(e, "roll back"))?;
+            }
+            self.pending = Counts::default();
+            return Ok(None);
+        }
+        self.pending.transactions += batch.transactions;
+        self.pending.changes += batch.changes;
+        for segment in &batch.segments {
+            self.segment(segment, &batch.arena).await?;
+        }
+        let End::Commit { position, committed_at } = &batch.end else { return Ok(None) };
+        let begin = self.begin();
+        let counts = std::mem::take(&mut self.pending);
+        let advance = self.advance.call(&self.client, &self.position, position, *committed_at, counts)?;
+        let commit = async { self.client.batch_execute("COMMIT").await.map(|()| 0) };
+        in_order(begin.into_iter().chain([advance, Box::pin(commit) as Pending<'_>]).collect())
+            .await
+            .map_err(|e| classify(e, "commit a batch"))?;
+        self.in_transaction = false;
+        self.position = position.clone();
+        Ok(Some(counts))
+    }
+
+    /// BEGIN, unless a transaction is open already.
+    fn begin(&self) -> Option<Pending<'_>> {
+        (!self.in_transaction).then(|| {
+            Box::pin(async { self.client.batch_execute("BEGIN").await.map(|()| 0) }) as Pending<'_>
+        })
+    }
+
+    async fn segment(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
+        for changes in &segment.tables {
+            self.prepare(changes).await?;
+        }
+        self.deletes_and_few_inserts(segment, arena).await?;
+        self.in_transaction = true;
+        for changes in segment.tables.iter().filter(|changes| changes.inserts.len() >= COPY_FROM_ROWS) {
+            let plan = &self.plans[changes.table];
+            let Some(copy) = &self.statements[changes.table].copy else { continue };
+            let tuples = changes.inserts.iter().map(|span| arena.get(*span));
+            copy::copy_in(&self.client, copy, tuples).await.map_err(|e| rejected(e, plan))?;
+        }
+        for cascade in &segment.cascades {
+            self.pending.rows += self.cascades.run(&self.client, &self.plans, cascade, arena).await?;
+        }
+        Ok(())
+    }
+
+    async fn deletes_and_few_inserts(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
+        for changes in segment.tables.iter().filter(|changes| !self.plans[changes.table].has_key()) {
+            if !changes.deletes.is_empty() {
+                if let Some(begin) = self.begin() {
+                    begin.await.map_err(|e| classify(e, "begin"))?;
+                }
+                self.in_transaction = true;
+                self.subtract(changes, arena).await?;
+            }
+        }
+        let keyed_deletes: Vec<Vec<Raw>> = segment
+            .tables
+            .iter()
+            .map(|changes| {
+                let plan = &self.plans[changes.table];
+                let oids: Vec<u32> = plan.key.iter().map(|column| plan.columns[*column].ty.oids().0).collect();
+                copy::span_arrays(&oids, arena, changes.deletes.iter().map(|delete| delete.row))
+            })
+            .collect();
+        let mut pending: Vec<Pending<'_>> = self.begin().into_iter().collect();
+        let mut checks: Vec<Option<&TableChanges>> = pending.iter().map(|_| None).collect();
+        for (changes, arrays) in segment.tables.iter().zip(&keyed_deletes) {
+            let statements = &self.statements[changes.table];
+            if let Some(delete) = statements.delete.as_ref().filter(|_| !changes.deletes.is_empty()) {
+                let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as _).collect();
+                pending.push(Box::pin(async move { self.client.execute(delete, &parameters).await }));
+                checks.push(Some(changes));
+            }
+            if let Some(insert) = statements.insert.as_ref().filter(|_| changes.inserts.len() < COPY_FROM_ROWS) {
+                for tuple in &changes.inserts {
+                    let fields: Vec<Option<Raw>> = Fields::of_tuple(arena.get(*tuple))
+                        .map(|field| copy::field_value(field).map(|value| Raw(value.to_vec())))
+                        .collect();
+                    pending.push(Box::pin(async move {
+                        let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|f| f as _).collect();
+                        self.client.execute(insert, &parameters).await
+                    }));
+                    checks.push(None);
+                }
+            }
+        }
+        let done = in_order(pending).await.map_err(|e| classify(e, "apply changes"))?;
+        for (removed, changes) in done.iter().zip(checks) {
+            let Some(changes) = changes else { continue };
+            if changes.exact && *removed != changes.deletes.len() as u64 {
+                return Err(self.diverged(changes, *removed, changes.deletes.len() as u64));
+            }
+        }
+        self.pending.rows += done.iter().sum::<u64>();
+        self.pending.rows += segment
+            .tables
+            .iter()
+            .filter(|changes| changes.inserts.len() >= COPY_FROM_ROWS)
+            .map(|changes| changes.inserts.len() as u64)
+            .sum::<u64>();
+        Ok(())
+    }
+
+    /// Removes rows of a table without a key: as many equal rows as the source did, found by one scan of the table.
+    async fn subtract(&mut self, changes: &TableChanges, arena: &Arena) -> Result<()> {
+        let plan = &self.plans[changes.table];
+        let stage = format!("pg_temp.{}", ident::postgres(&format!("sirenia_stage_{}", changes.table)));
+        let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
+        let columns: Vec<String> =
+            plan.columns.iter().map(|c| format!("{} {}", ident::postgres(&c.name), c.ty.sql())).collect();
+        let doing = |e| classify(e, &format!("remove rows of {}", plan.target));
+        let make = format!(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ({}); TRUNCATE {stage}",
+            columns.join(", "),
+            stage = stage.trim_start_matches("pg_temp.")
+        );
+        self.client.batch_execute(&make).await.map_err(doing)?;
+        let copy = format!("COPY {stage} ({names}) FROM STDIN BINARY");
+        let copy = self.client.prepare(&copy).await.map_err(doing)?;
+        let staged = changes.deletes.iter().flat_map(|d| std::iter::repeat_n(arena.get(d.row), d.count as usize));
+        let wanted = copy::copy_in(&self.client, &copy, staged).await.map_err(doing)?;
+        // The rows' text is compared because it can be hashed and takes NULL as equal to NULL.
+        let target = plan.target.sql();
+        let delete = format!(
+            "DELETE FROM {target} WHERE ctid = ANY (ARRAY(
+                SELECT id FROM (
+                    SELECT t.ctid AS id, s.wanted, row_number() OVER (PARTITION BY s.image) AS nth
+                    FROM {target} AS t
+                    JOIN (SELECT ROW({names})::text AS image, count(*) AS wanted FROM {stage} GROUP BY 1) AS s
+                      ON ROW({t_names})::text = s.image) AS matched
+                WHERE nth <= wanted))",
+            t_names = plan
+                .columns
+                .iter()
+                .map(|column| format!("t.{}", ident::postgres(&column.name)))
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
+        let removed = self.client.execute(&delete, &[]).await.map_err(doing)?;
+        self.pending.rows += removed;
+        if changes.exact && removed != wanted {
+            return Err(self.diverged(changes, removed, wanted));
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, changes: &TableChanges, found: u64, wanted: u64) -> Error {
+        let plan = &self.plans[changes.table];
+        Error::new(
+            ErrorKind::Diverged,
+            format!("table {} on the target misses rows that the source changed", plan.target),
+        )
+        .detail(format!("{wanted} rows were to be changed, {found} were found, in the batch behind {}", self.position))
+        .with_hint(format!(
+            "something else wrote to the target; `sirenia verify --tables {}` lists the differences, \
+             `sirenia reset --yes` and `sirenia run` copy anew",
+            plan.source.name.table
+        ))
+    }
+
+    async fn prepare(&mut self, changes: &TableChanges) -> Result<()> {
+        let plan = Arc::clone(&self.plans[changes.table]);
+        let statements = &mut self.statements[changes.table];
+        let client = &self.client;
+        let doing = |e| classify(e, &format!("prepare statements for {}", plan.target));
+        if !changes.deletes.is_empty() && plan.has_key() && statements.delete.is_none() {
+            statements.delete = Some(client.prepare(&delete_sql(&plan)).await.map_err(doing)?);
+        }
+        let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
+        let target = plan.target.sql();
+        if changes.inserts.len() >= COPY_FROM_ROWS && statements.copy.is_none() {
+            let copy = format!("COPY {target} ({names}) FROM STDIN BINARY");
+            statements.copy = Some(client.prepare(&copy).await.map_err(doing)?);
+        }
+        if !changes.inserts.is_empty() && changes.inserts.len() < COPY_FROM_ROWS && statements.insert.is_none() {
+            let places: Vec<String> = (1..=plan.columns.len()).map(|n| format!("${n}")).collect();
+            let insert = format!("INSERT INTO {target} ({names}) VALUES ({})", places.join(", "));
+            statements.insert = Some(client.prepare(&insert).await.map_err(doing)?);
+        }
+        Ok(())
+    }
+}
+
+/// `DELETE` by arrays of key columns: one index look-up a row, whatever their number.
+fn delete_sql(plan: &TablePlan) -> String {
+    let target = plan.target.sql();
+    let key: Vec<_> = plan.key.iter().map(|column| &plan.columns[*column]).collect();
+    if let [column] = key[..] {
+        let name = ident::postgres(&column.name);
+        return format!("DELETE FROM {target} WHERE {name} = ANY ($1::{}[])", column.ty.sql());
+    }
+    let arrays: Vec<String> = (1..).zip(&key).map(|(n, column)| format!("${n}::{}[]", column.ty.sql())).collect();
+    let names: Vec<String> = (1..=key.len()).map(|n| format!("k{n}")).collect();
+    let matches: Vec<String> =
+        names.iter().zip(&key).map(|(name, column)| format!("t.{} = s.{name}", ident::postgres(&column.name))).collect();
+    format!(
+        "DELETE FROM {target} AS t USING unnest({}) AS s({}) WHERE {}",
+        arrays.join(", "),
+        names.join(", "),
+        matches.join(" AND ")
+    )
+}
+
+fn rejected(error: tokio_postgres::Error, plan: &TablePlan) -> Error {
+    classify(error, &format!("add rows to {}", plan.target))
+}
+
+/// A statement on its way: the number of rows it touched.
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send + 'a>>;
+
+/// Sends statements in order without waiting for each other's results, and returns the results in that order.
+///
+/// tokio-postgres sends a statement when its future is first polled, so polling in order is sending in order. The
+/// first error is returned; the rest have been sent and answered, or will be dropped with the connection.
+pub async fn in_order(mut pending: Vec<Pending<'_>>) -> Result<Vec<u64>, tokio_postgres::Error> {
+    let mut results: Vec<Option<Result<u64, tokio_postgres::Error>>> = pending.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (future, result) in pending.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(done) => *result = Some(done),
+                    Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
