@@ -1,4 +1,5 @@
 //! The servers start, survive a crash, and leave nothing behind.
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::error::ErrorKind;
