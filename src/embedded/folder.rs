@@ -14,7 +14,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// `$1` is the folder. A line in `pids/<server>` is the process and the signal that ends it at once.
+/// `$1` is the folder. A line in `pids/<program>` is the process, which leads a group of its own, and the signal that ends
+/// it at once.
 ///
 /// It makes the folder itself, so that it never removes one that is not its own. SIGQUIT makes PostgreSQL end its
 /// children and free its shared memory; a server that does not go within 7 s is killed. A zombie counts as gone: its
@@ -32,11 +33,11 @@ alive() {
 }
 for file in "$1"/pids/*; do
     [ -f "$file" ] && read -r pid signal <"$file" || continue
-    kill -s "$signal" "$pid"
+    kill -s "$signal" -- "-$pid"
     tries=0
     while alive "$pid"; do
         tries=$((tries + 1))
-        [ "$tries" -eq 140 ] && kill -s KILL "$pid"
+        [ "$tries" -eq 140 ] && kill -s KILL -- "-$pid"
         [ "$tries" -gt 200 ] && break
         sleep 0.05
     done

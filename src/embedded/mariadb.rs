@@ -40,7 +40,7 @@ pub(super) fn data_dir(folder: &Path) -> Result<PathBuf> {
         let mut bootstrap = server.clone();
         bootstrap.push(option("--datadir=", &data));
         bootstrap.extend(["--bootstrap", "--innodb-log-file-size=16M"].map(OsString::from));
-        run("mariadbd --bootstrap", &bootstrap, &sql, work).map(drop)
+        run("mariadbd --bootstrap", &bootstrap, &sql, work)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Private MariaDB, MySQL and PostgreSQL servers in temporary folders, on free loopback ports: for the demo, the tests
 //! and the benches.
 //!
-//! Owns: finding the installed servers ([`find`](self)), one temporary [`Folder`] per server with everything the server
+//! Owns: finding the installed servers, one temporary [`Folder`] per server with everything the server
 //! writes, its start, stop, crash and restart, and the [`lab`] schema, data and workload to fill them with.
 //! Enters: options. Leaves: URLs to connect to.
 //!

@@ -202,7 +202,7 @@ fn data_dir(folder: &Path) -> Result<PathBuf> {
         command.extend(options.map(OsString::from));
         command.extend(["--auth-host=scram-sha-256", "--auth-local=reject", "--pwfile"].map(OsString::from));
         command.push(password.into());
-        run("initdb", &command, "", work).map(drop)
+        run("initdb", &command, "", work)
     })
 }
 

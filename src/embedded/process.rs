@@ -58,16 +58,11 @@ impl Process {
         let log_from = output.metadata().map_or(0, |m| m.len());
         let pid_file = folder.pid_file(launch.name);
         let end = launch.end.as_str().trim_start_matches("SIG");
-        let child = Command::new("/bin/sh")
-            .args(["-c", ENTER, "sh"])
-            .arg(&pid_file)
-            .arg(end)
-            .args(&launch.command)
+        let child = enter(&pid_file, end, &launch.command)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(failed)?)
             .stderr(output)
-            .process_group(0) // Ctrl-C ends the owner, whose watchdog then ends the server
             .spawn()
             .map_err(failed)?;
         Ok(Self { launch, child, pid_file, log, log_from })
@@ -180,26 +175,34 @@ fn stat(pid: i32) -> Option<(char, u32)> {
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
-/// Runs a tool to its end; fails with the end of what it wrote.
-pub(super) fn run(what: &str, command: &[OsString], input: &str, cwd: &Path) -> Result<String> {
+/// Runs a tool to its end, in the folder; fails with the end of what it wrote.
+///
+/// It is entered for the watchdog as a server is, so that a folder is never removed under a tool that still writes to it.
+pub(super) fn run(what: &str, command: &[OsString], input: &str, folder: &Path) -> Result<()> {
     let failed = |e: std::io::Error| Error::new(ErrorKind::Io, format!("cannot run {what}")).with_source(e);
-    let input_file = cwd.join("input.sql");
+    let (input_file, pid_file) = (folder.join("input.sql"), folder.join("pids/tool"));
     fs::write(&input_file, input).map_err(failed)?;
-    let (program, arguments) = command.split_first().ok_or_else(|| Error::new(ErrorKind::Bug, "an empty command"))?;
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(cwd)
+    let output = enter(&pid_file, "KILL", command)
+        .current_dir(folder)
         .stdin(File::open(&input_file).map_err(failed)?)
         .env("LC_ALL", "C")
         .output()
         .map_err(failed)?;
+    let _ = fs::remove_file(&pid_file);
     let _ = fs::remove_file(&input_file);
-    let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
-        return Ok(stdout.into_owned());
+        return Ok(());
     }
-    let text = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     Err(Error::new(ErrorKind::Io, format!("{what} failed ({})", output.status)).detail(tail(&text)))
+}
+
+/// The command, noting itself for the watchdog, in a process group of its own: Ctrl-C then ends the owner alone, and the
+/// watchdog the rest.
+fn enter(pid_file: &Path, signal: &str, command: &[OsString]) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", ENTER, "sh"]).arg(pid_file).arg(signal).args(command).process_group(0);
+    shell
 }
 
 /// The last lines of a log.

@@ -39,6 +39,7 @@ fn template(name: &str, make: &impl Fn(&Path) -> Result<()>) -> Result<Option<Pa
     let lock = fs::create_dir_all(&templates).and_then(|()| File::create(templates.join(".lock")));
     let Ok(lock) = lock.and_then(|file| file.lock().map(|()| file)) else { return Ok(None) };
     if !template.is_dir() {
+        remove_parts(&templates);
         // in a temporary folder first, which PostgreSQL's user can enter wherever the cache lies
         let folder = Folder::new("template")?;
         make(folder.path())?;
@@ -52,6 +53,15 @@ fn template(name: &str, make: &impl Fn(&Path) -> Result<()>) -> Result<Option<Pa
     }
     drop(lock);
     Ok(Some(template))
+}
+
+/// Removes what makers left that were killed while they copied. Only for the holder of the lock.
+fn remove_parts(templates: &Path) {
+    for entry in fs::read_dir(templates).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(".part-") {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Copies a directory with owners and modes; blocks are shared where the file system can.
