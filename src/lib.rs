@@ -1,5 +1,6 @@
 //! Sirenia carries a live MySQL or MariaDB database into PostgreSQL and keeps it there.
 pub mod change;
+pub mod config;
 pub mod convert;
 pub mod error;
 pub mod ident;
