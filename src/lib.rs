@@ -1,5 +1,7 @@
 //! Sirenia carries a live MySQL or MariaDB database into PostgreSQL and keeps it there.
+
 pub mod change;
+pub mod cli;
 pub mod config;
 pub mod convert;
 pub mod error;

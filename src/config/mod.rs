@@ -36,9 +36,9 @@ pub const DEFAULT_FILE: &str = "sirenia.toml";
 /// All that settings are made from.
 #[derive(Default)]
 pub struct Inputs {
-    /// The file named by `--config`; without it [`DEFAULT_FILE`], if it exists.
+    /// The file named by `--config`; without it the one of `SIRENIA_CONFIG`, else [`DEFAULT_FILE`], if it exists.
     pub file: Option<PathBuf>,
-    /// A `.env` file named by `--env-file`; its variables are weaker than those of the process.
+    /// A `.env` file named by `--env-file`, else by `SIRENIA_ENV_FILE`; its variables are weaker than the process's.
     pub env_file: Option<PathBuf>,
     /// The process's variables.
     pub variables: BTreeMap<String, String>,
@@ -68,6 +68,9 @@ impl Inputs {
     }
 
     fn merged(mut self) -> Result<(Raw, Vec<String>)> {
+        let named = |name| self.variables.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.file = self.file.take().or_else(|| named("SIRENIA_CONFIG"));
+        self.env_file = self.env_file.take().or_else(|| named("SIRENIA_ENV_FILE"));
         if let Some(path) = &self.env_file {
             for (name, value) in legacy_env::read_file(path)? {
                 self.variables.entry(name).or_insert(value);
