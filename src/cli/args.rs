@@ -8,6 +8,7 @@ use crate::config::{Inputs, LogFormat, Raw};
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ Examples:
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "sirenia", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
-#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
 pub struct Args {
     /// What all commands have.
     #[command(flatten)]
@@ -226,10 +227,10 @@ pub fn parse() -> Args {
     Args::try_parse().unwrap_or_else(|error| {
         let text = error.to_string();
         let clean = without_logins(&text);
-        if clean == text {
+        if clean == text || !error.use_stderr() {
             error.exit();
         }
-        eprint!("{clean}");
+        let _ = std::io::stderr().write_all(clean.as_bytes());
         std::process::exit(error.exit_code());
     })
 }
