@@ -1,6 +1,7 @@
 //! Sirenia carries a live MySQL or MariaDB database into PostgreSQL and keeps it there.
 pub mod change;
 pub mod convert;
+pub mod copy_format;
 pub mod error;
 pub mod ident;
 pub mod mapping;
