@@ -4,7 +4,9 @@
 //! `Converter`, compiled from a [`plan::TablePlan`], then turns rows of [`crate::value::ValueRef`] into binary COPY
 //! tuples. Nothing else can fill an [`Arena`], so bytes that were not sanitised cannot reach COPY.
 
+mod charset;
 pub mod plan;
+pub mod sanitize;
 
 /// Encoded rows and keys, one after the other. Spans point into it.
 #[derive(Debug, Default)]
