@@ -12,7 +12,7 @@ mod calendar;
 mod numeric;
 
 pub use calendar::{MICROS_PER_DAY, UNIX_DAYS, days_since_2000};
-pub use numeric::{numeric, numeric_u64};
+pub use numeric::{numeric, numeric_whole};
 
 /// What a COPY stream starts with: signature, flags 0, no header extension.
 pub const HEADER: [u8; 19] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

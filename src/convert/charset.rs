@@ -174,16 +174,14 @@ fn push(out: &mut Vec<u8>, character: char) {
 /// Closes up over the NUL bytes from `start` on; whether there were any.
 fn remove_nul(out: &mut Vec<u8>, start: usize) -> bool {
     // `contains` of bytes is a memchr
-    let Some(first) = out[start..].contains(&0).then(|| out[start..].iter().position(|byte| *byte == 0)).flatten()
-    else {
+    if !out[start..].contains(&0) {
         return false;
-    };
-    let mut kept = start + first;
-    for at in kept..out.len() {
-        if out[at] != 0 {
-            out[kept] = out[at];
-            kept += 1;
-        }
+    }
+    let mut kept = start;
+    for at in start..out.len() {
+        let byte = out[at];
+        out[kept] = byte;
+        kept += usize::from(byte != 0);
     }
     out.truncate(kept);
     true

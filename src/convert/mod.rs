@@ -5,8 +5,18 @@
 //! tuples. Nothing else can fill an [`Arena`], so bytes that were not sanitised cannot reach COPY.
 
 mod charset;
+pub mod compare;
+mod encode;
+mod index_names;
+mod json;
+mod key_types;
 pub mod plan;
+pub mod row;
+#[cfg(test)]
+mod sample;
 pub mod sanitize;
+mod temporal;
+pub mod typemap;
 
 /// Encoded rows and keys, one after the other. Spans point into it.
 #[derive(Debug, Default)]

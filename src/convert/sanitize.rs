@@ -122,22 +122,33 @@ pub struct Sanitized {
 
 /// The changed values since they were last asked for.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Vec<Sanitized>);
+pub(super) struct Tally {
+    counts: Vec<Sanitized>,
+    /// Of the row in hand, which may yet fail.
+    row: Vec<(usize, Reasons)>,
+}
 
 impl Tally {
-    /// Counts one value of the column under each of its reasons.
-    pub(super) fn count(&mut self, column: usize, reasons: Reasons) {
-        for reason in Reason::ALL.into_iter().filter(|reason| reasons.contains(*reason)) {
-            match self.0.iter_mut().find(|entry| entry.column == column && entry.reason == reason) {
-                Some(entry) => entry.count += 1,
-                None => self.0.push(Sanitized { column, reason, count: 1 }),
+    /// Notes one value of the column in the row in hand.
+    pub(super) fn note(&mut self, column: usize, reasons: Reasons) {
+        self.row.push((column, reasons));
+    }
+
+    /// Ends the row in hand; counts its values when it is carried.
+    pub(super) fn end_row(&mut self, carried: bool) {
+        for (column, reasons) in self.row.drain(..).filter(|_| carried) {
+            for reason in Reason::ALL.into_iter().filter(|reason| reasons.contains(*reason)) {
+                match self.counts.iter_mut().find(|entry| entry.column == column && entry.reason == reason) {
+                    Some(entry) => entry.count += 1,
+                    None => self.counts.push(Sanitized { column, reason, count: 1 }),
+                }
             }
         }
     }
 
     /// Hands over the counts and starts anew; does not allocate.
     pub(super) fn take(&mut self) -> Vec<Sanitized> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.counts)
     }
 }
 
@@ -158,8 +169,12 @@ mod tests {
         let mut reasons = Reasons::from(Reason::NulByte);
         reasons.note(Reason::InvalidBytes, true);
         reasons.note(Reason::ZeroDate, false);
-        tally.count(3, reasons);
-        tally.count(3, Reason::NulByte.into());
+        tally.note(3, reasons);
+        tally.end_row(true);
+        tally.note(3, Reason::NulByte.into());
+        tally.end_row(true);
+        tally.note(3, Reason::NulByte.into());
+        tally.end_row(false);
         let counts: Vec<_> = tally.take().into_iter().map(|entry| (entry.column, entry.reason, entry.count)).collect();
         assert_eq!(counts, [(3, Reason::NulByte, 2), (3, Reason::InvalidBytes, 1)]);
         assert!(tally.take().is_empty());

@@ -32,15 +32,15 @@ pub fn numeric(out: &mut Vec<u8>, value: &Decimal, scale: u8) {
     write(out, negative, &groups[..used], weight, (fraction.len() as u16).max(u16::from(scale)));
 }
 
-/// A whole number as `numeric(…,0)`.
-pub fn numeric_u64(out: &mut Vec<u8>, value: u64) {
+/// A whole number, by sign and magnitude, as `numeric(…,0)`.
+pub fn numeric_whole(out: &mut Vec<u8>, negative: bool, magnitude: u64) {
     let mut groups = [0u16; 5];
-    let mut rest = value;
+    let mut rest = magnitude;
     for group in groups.iter_mut().rev() {
         *group = (rest % 10_000) as u16;
         rest /= 10_000;
     }
-    write(out, false, &groups, 4, 0);
+    write(out, negative, &groups, 4, 0);
 }
 
 /// Writes a field of the groups without the zero ones at both ends; zero has neither groups, weight nor sign.
@@ -120,14 +120,14 @@ mod tests {
 
     #[test]
     fn whole_numbers() {
-        let of = |value| {
+        let of = |negative, value| {
             let mut out = Vec::new();
-            numeric_u64(&mut out, value);
+            numeric_whole(&mut out, negative, value);
             read(&out)
         };
-        assert_eq!(of(0), (0, 0, 0, vec![]));
-        assert_eq!(of(10_000), (1, 0, 0, vec![1]));
-        assert_eq!(of(u64::MAX), (4, 0, 0, vec![1844, 6744, 737, 955, 1615]));
+        assert_eq!(of(true, 0), (0, 0, 0, vec![]));
+        assert_eq!(of(true, 10_000), (1, NEGATIVE, 0, vec![1]));
+        assert_eq!(of(false, u64::MAX), (4, 0, 0, vec![1844, 6744, 737, 955, 1615]));
     }
 
     proptest! {
