@@ -6,6 +6,7 @@
 //!
 //! A [`Fault`] names no table; [`super::row`] puts the name to it. After a fault the output may hold half a field.
 
+use super::binary::{ewkb, uuid_of_text, zero_padded};
 use super::charset::Decoder;
 use super::json;
 use super::plan::PgType;
@@ -267,7 +268,9 @@ impl Encode {
                     json(value, scratch, out)
                 });
             }
-            (Self::Geometry, ValueRef::Bytes(bytes)) => return field(out, |out| ewkb(bytes, out)),
+            (Self::Geometry, ValueRef::Bytes(bytes)) => {
+                return field(out, |out| ewkb(bytes, out).map(|()| Reasons::NONE).map_err(Fault::Corrupt));
+            }
             (Self::Vector, ValueRef::Bytes(bytes)) => {
                 let (floats, rest) = bytes.as_chunks::<4>();
                 if !rest.is_empty() {
@@ -375,51 +378,6 @@ fn json(value: &ValueRef<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Resul
         }
         _ => Err(Fault::Kind),
     }
-}
-
-/// MySQL's geometry (4 bytes of SRID, little-endian, then WKB) as PostGIS' EWKB: the SRID within, marked in the type.
-fn ewkb(bytes: &[u8], out: &mut Vec<u8>) -> Result<Reasons, Fault> {
-    const HAS_SRID: u32 = 0x2000_0000;
-    let Some((srid, wkb)) = bytes.split_first_chunk::<4>() else {
-        // an empty value stands in NOT NULL columns that old servers added to filled tables
-        return if bytes.is_empty() { Ok(Reasons::NONE) } else { Err(Fault::Corrupt("no geometry")) };
-    };
-    let Some((head, rest)) = wkb.split_first_chunk::<5>() else { return Err(Fault::Corrupt("no geometry")) };
-    let srid = u32::from_le_bytes(*srid);
-    let [order, kind @ ..] = *head;
-    match (srid, order) {
-        (0, 0 | 1) => out.extend_from_slice(wkb),
-        (_, 1) => {
-            out.push(order);
-            out.extend_from_slice(&(u32::from_le_bytes(kind) | HAS_SRID).to_le_bytes());
-            out.extend_from_slice(&srid.to_le_bytes());
-            out.extend_from_slice(rest);
-        }
-        (_, 0) => {
-            out.push(order);
-            out.extend_from_slice(&(u32::from_be_bytes(kind) | HAS_SRID).to_be_bytes());
-            out.extend_from_slice(&srid.to_be_bytes());
-            out.extend_from_slice(rest);
-        }
-        _ => return Err(Fault::Corrupt("no geometry")),
-    }
-    Ok(Reasons::NONE)
-}
-
-/// Fixed-length binary of which the binlog leaves out trailing zeros.
-fn zero_padded<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
-    let mut out = [0; N];
-    out.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    Some(out)
-}
-
-fn uuid_of_text(text: &[u8]) -> Option<[u8; 16]> {
-    let mut out = [0; 16];
-    let mut digits = text.iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
-    for byte in &mut out {
-        *byte = (digits.next()?? << 4 | digits.next()??) as u8;
-    }
-    digits.next().is_none().then_some(out)
 }
 
 #[cfg(test)]
