@@ -208,7 +208,7 @@ fn double(number: f64, out: &mut Vec<u8>) -> Option<()> {
     if !number.is_finite() {
         return None;
     }
-    let text = format!("{:e}", number.abs());
+    let text = shortest(number.abs());
     let (mantissa, exponent) = text.split_once('e')?;
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
     let point = exponent.parse::<i32>().ok()? + 1; // where the point stands among the digits
@@ -229,6 +229,19 @@ fn double(number: f64, out: &mut Vec<u8>) -> Option<()> {
     } else {
         write!(out, "{digits}{}.0", "0".repeat((point - len) as usize)).ok()
     }
+}
+
+/// The shortest digits that give a number back. Where two of equal length are equally near, the server takes the even
+/// one and Rust the upper one; that happens only among numbers of many digits.
+fn shortest(number: f64) -> String {
+    const LEAST_DIGITS_OF_A_TIE: usize = 15;
+    let text = format!("{number:e}");
+    let digits = text.find('e').unwrap_or(text.len()).saturating_sub(1); // the point is there if there are many
+    if digits < LEAST_DIGITS_OF_A_TIE {
+        return text;
+    }
+    let even = format!("{number:.*e}", digits - 1);
+    if even.parse() == Ok(number) { even } else { text }
 }
 
 /// Values of MySQL types that JSON lacks: decimals as numbers, dates and times as strings, all else in base64.
@@ -310,6 +323,7 @@ mod tests {
             (1e14, "100000000000000.0"),
             (1e15, "1e15"),
             (1_234_567_890_123_456.8, "1234567890123456.8"),
+            (1_798_745_562_782_866.25, "1798745562782866.2"),
             (2.5e15, "2.5e15"),
             (123_456_789_012_345_680_000.0, "1.2345678901234568e20"),
             (0.00001, "0.00001"),
