@@ -114,7 +114,7 @@ impl Decoder {
             types::ROTATE => return self.rotate(&frame),
             types::FORMAT_DESCRIPTION => return self.format_description(&frame),
             types::HEARTBEAT | types::HEARTBEAT_V2 => return self.heartbeat(&frame),
-            _ => self.tracker.enter(&header),
+            _ => self.tracker.enter(&header, self.group != Group::Outside),
         }
         match header.event_type {
             types::WRITE_ROWS..=types::DELETE_ROWS | types::WRITE_ROWS_V1..=types::DELETE_ROWS_V1 => {
@@ -166,7 +166,8 @@ impl Decoder {
 
     /// The next file. A real ROTATE ends its file; a made-up one says where the server starts to send.
     fn rotate<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
-        let (file, offset) = event::rotate(frame.body).ok_or_else(|| self.damaged("ROTATE event"))?;
+        let (file, offset) =
+            event::rotate(frame.body, &self.here().file).ok_or_else(|| self.damaged("ROTATE event"))?;
         if frame.header.is_artificial() || frame.header.log_pos == 0 {
             self.tracker.switch(file, offset);
             let position = self.tracker.position();
@@ -197,7 +198,7 @@ impl Decoder {
         if frame.header.is_artificial() || frame.header.log_pos == 0 {
             return Ok(Decoded::Nothing);
         }
-        self.tracker.enter(&frame.header);
+        self.tracker.enter(&frame.header, false);
         Ok(self.cut())
     }
 

@@ -162,12 +162,26 @@ fn crc32(bytes: &[u8], event_type: u8) -> u32 {
     }
 }
 
-/// ROTATE: the file that follows, and where in it.
-pub(super) fn rotate(body: &[u8]) -> Option<(&str, u64)> {
+/// ROTATE: the file that follows, and where in it. `known` is the file that we are in or asked for.
+///
+/// The first event of a connection comes before the format description, and a client library that learns only from
+/// that whether there are checksums (`mysql_common` does) leaves this one's at the end of the name. Names end in a dot and
+/// at least six digits.
+pub(super) fn rotate<'a>(body: &'a [u8], known: &str) -> Option<(&'a str, u64)> {
     let mut reader = Reader::new(body);
     let position = reader.u64()?;
-    let file = std::str::from_utf8(reader.rest()).ok()?;
+    let whole = reader.rest();
+    let short = whole.get(..whole.len().saturating_sub(4)).unwrap_or_default();
+    let checksum =
+        whole != known.as_bytes() && (short == known.as_bytes() || !is_numbered(whole) && is_numbered(short));
+    let file = std::str::from_utf8(if checksum { short } else { whole }).ok()?;
     (!file.is_empty()).then_some((file, position))
+}
+
+/// Whether the bytes end as the name of a binlog file.
+fn is_numbered(name: &[u8]) -> bool {
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    digits >= 6 && name.len().checked_sub(digits + 1).is_some_and(|dot| name[dot] == b'.')
 }
 
 /// FORMAT_DESCRIPTION: binlog version and length of the common header.
@@ -251,6 +265,21 @@ mod tests {
         let mut bytes = event(types::FORMAT_DESCRIPTION, 0, 100, &[0; 60]);
         bytes[17] |= FLAG_IN_USE;
         assert!(Frame::parse(&bytes, true).is_ok());
+    }
+
+    #[test]
+    fn a_checksum_left_behind_the_file_name_is_not_part_of_it() {
+        let body = |name: &[u8]| [&4_u64.to_le_bytes()[..], name].concat();
+        for (name, known, expected) in [
+            (&b"bin.000002"[..], "bin.000001", Some("bin.000002")),
+            (b"bin.000002\x9f\x01\xff\x20", "bin.000001", Some("bin.000002")),
+            (b"bin.0000021234", "bin.000002", Some("bin.000002")),
+            (b"bin.0000021234", "bin.0000021234", Some("bin.0000021234")),
+            (b"odd", "bin.000001", Some("odd")),
+            (b"", "bin.000001", None),
+        ] {
+            assert_eq!(rotate(&body(name), known), expected.map(|file| (file, 4)));
+        }
     }
 
     #[test]

@@ -31,15 +31,15 @@ impl Tracker {
         &self.position
     }
 
-    /// Moves over an event of the file.
-    pub fn enter(&mut self, header: &EventHeader) {
+    /// Moves over an event. One without an offset stands in the file only if it is part of a group.
+    pub fn enter(&mut self, header: &EventHeader, in_group: bool) {
         self.here.offset = self.end;
         if header.is_artificial() {
             return;
         }
         let size = u64::from(header.event_size);
         if header.log_pos == 0 {
-            self.end += size;
+            self.end += if in_group { size } else { 0 };
         } else {
             self.end = self.widen(header.log_pos);
             self.here.offset = self.end.saturating_sub(size);
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn offsets_go_on_beyond_4_gib() {
         let mut tracker = at(u64::from(u32::MAX) - 99);
-        tracker.enter(&header(50, 150));
+        tracker.enter(&header(50, 150), true);
         assert_eq!((tracker.here().offset, tracker.end), ((1 << 32) - 100, (1 << 32) + 50));
-        tracker.enter(&header(250, 200));
+        tracker.enter(&header(250, 200), true);
         assert_eq!(tracker.end, (1 << 32) + 250);
         assert_eq!(tracker.position().binlog.offset, (1 << 32) - 100);
         tracker.settle();
@@ -116,12 +116,14 @@ mod tests {
     #[test]
     fn offsets_of_zero_are_counted() {
         let mut tracker = at(1000);
-        tracker.enter(&header(0, 100));
-        tracker.enter(&header(0, 100));
+        tracker.enter(&header(0, 100), true);
+        tracker.enter(&header(0, 100), true);
         assert_eq!((tracker.here().offset, tracker.end), (1100, 1200));
-        tracker.enter(&header(1190, 40)); // the server's word counts, even if it lies a little behind
+        tracker.enter(&header(1190, 40), true); // the server's word counts, even if it lies a little behind
         assert_eq!((tracker.here().offset, tracker.end), (1150, 1190));
-        tracker.enter(&EventHeader { flags: 0x20, ..header(0, 50) });
+        tracker.enter(&EventHeader { flags: 0x20, ..header(0, 50) }, true);
+        assert_eq!(tracker.end, 1190);
+        tracker.enter(&header(0, 50), false); // MariaDB's made-up GTID list, if it comes without its flag
         assert_eq!(tracker.end, 1190);
     }
 
