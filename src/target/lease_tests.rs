@@ -84,6 +84,23 @@ async fn a_takeover_waits_for_a_fenced_transaction_that_it_cannot_end() {
 }
 
 #[tokio::test]
+async fn of_several_standbys_one_takes_over() {
+    let database = testing::prepared().await;
+    let _old = take(&database, "zero").await;
+    let mut standbys = tokio::task::JoinSet::new();
+    for holder in ["one", "two", "three"] {
+        let config = database.config.clone();
+        standbys.spawn(async move { acquire(&config, "p", holder, DEFAULT_TTL, |_, _| {}).await });
+    }
+    let first = standbys.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(first.epoch, 2);
+    assert!(timeout(Duration::from_secs(1), standbys.join_next()).await.is_err(), "only one holds it");
+    first.release().await.unwrap();
+    assert_eq!(standbys.join_next().await.unwrap().unwrap().unwrap().epoch, 3);
+    standbys.abort_all();
+}
+
+#[tokio::test]
 async fn a_stale_epoch_cannot_commit() {
     let database = testing::prepared().await;
     let mut old = take(&database, "one").await;

@@ -257,7 +257,8 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
         .iter()
         .map(|row| (TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2)))
         .collect();
-    // one statement each, so that foreign keys among them are no obstacle; adopted tables first, for those that remain
+    // one statement for all, so that foreign keys among them are no obstacle; what is dropped goes first, since
+    // TRUNCATE refuses a table that a remaining one references
     for (verb, adopted) in [("DROP TABLE", false), ("TRUNCATE", true)] {
         let list: Vec<String> = tables.iter().filter(|table| table.1 == adopted).map(|(name, _)| name.sql()).collect();
         if !list.is_empty() {

@@ -13,6 +13,16 @@ async fn conflict_of(client: &Client, plans: &[Arc<TablePlan>]) -> Error {
     error
 }
 
+/// The pipeline runs these in tasks of a multi-threaded runtime.
+#[allow(dead_code)]
+fn futures_are_send(client: &'static mut Client, plans: &'static [Arc<TablePlan>]) {
+    fn send(_: impl Send) {}
+    send(check_tables(&*client, "p", plans));
+    send(create_tables(&*client, plans));
+    send(crate::target::indexes::create_indexes(&*client, &plans[0]));
+    send(drop_everything(client, "p", 1));
+}
+
 #[tokio::test]
 async fn tables_are_made_once_with_every_type() {
     let database = testing::database().await;
