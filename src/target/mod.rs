@@ -9,6 +9,7 @@
 //! | checkpoint, schema_version, progress | what the control tables hold, typed |
 //! | catalog, tables, indexes | what exists; making tables, keys and indexes |
 //! | apply, copy, cascade | batches in, rows and checkpoint in one transaction out |
+//! | read | rows back out: all of a table, or those of some keys |
 //!
 //! Invariant: every transaction that writes begins with [`fence`], so an instance that has lost its lease changes
 //! nothing. Identifiers are quoted by [`crate::ident`], values are parameters.
@@ -26,6 +27,7 @@ pub mod fence;
 pub mod indexes;
 pub mod lease;
 pub mod progress;
+pub mod read;
 pub mod schema_version;
 pub mod tables;
 #[cfg(test)]
