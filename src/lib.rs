@@ -6,4 +6,5 @@ pub mod ident;
 pub mod mapping;
 pub mod position;
 pub mod schema;
+pub mod source;
 pub mod value;
