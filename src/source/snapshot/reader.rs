@@ -61,6 +61,11 @@ impl ChunkReader {
         Ok(Self { hint: format!(" FORCE INDEX ({})", order.index), table, order, select, after, limit, done: false })
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_limit(&mut self, rows: u64) {
+        self.limit = rows;
+    }
+
     /// The table.
     #[must_use]
     pub fn table(&self) -> &Arc<TableSchema> {
