@@ -37,7 +37,8 @@ async fn each_missing_grant_is_named_and_the_named_grants_are_enough() {
         run(&mut root, "CREATE TABLE pf.unkeyed (v int); CREATE USER bare@'%'; GRANT SELECT ON pf.t TO bare@'%'").await;
         if flavor == Flavor::MySql {
             // XA has been used, so it matters that it cannot be listed
-            run(&mut root, "XA START 'x'; INSERT INTO pf.t VALUES (1, 1); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'").await;
+            run(&mut root, "XA START 'x'; INSERT INTO pf.t VALUES (1, 1); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'")
+                .await;
         }
         let mut granted = 0;
         loop {
@@ -69,8 +70,10 @@ async fn each_missing_grant_is_named_and_the_named_grants_are_enough() {
 async fn grants_by_role_count_and_named_tables_need_no_more_than_themselves() {
     let Some(server) = server(Flavor::MySql, &[]).await else { return };
     let mut root = server.database("other").await;
-    run(&mut root, "CREATE ROLE reader; CREATE USER u@'%'; GRANT SELECT ON pf.* TO reader; GRANT reader TO u@'%'").await;
-    run(&mut root, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader; SET DEFAULT ROLE reader TO u@'%'").await;
+    run(&mut root, "CREATE ROLE reader; CREATE USER u@'%'; GRANT SELECT ON pf.* TO reader; GRANT reader TO u@'%'")
+        .await;
+    run(&mut root, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader; SET DEFAULT ROLE reader TO u@'%'")
+        .await;
     let report = found(&server, "u", &["pf"]).await;
     assert_eq!(hints(&report), [""; 0]);
     assert!(report.warnings.iter().any(|warning| warning.hint.starts_with("GRANT XA_RECOVER_ADMIN ON *.* TO 'u'@'%'")));
@@ -89,10 +92,7 @@ async fn settings_that_lose_changes_are_problems() {
     for flavor in [Flavor::MariaDb, Flavor::MySql] {
         let Some(server) = server(flavor, &["--binlog-ignore-db=ignored"]).await else { return };
         let mut root = server.database("ignored").await;
-        let mut sets = vec![
-            ("binlog_format", "'STATEMENT'", "'ROW'"),
-            ("binlog_row_image", "'MINIMAL'", "'FULL'"),
-        ];
+        let mut sets = vec![("binlog_format", "'STATEMENT'", "'ROW'"), ("binlog_row_image", "'MINIMAL'", "'FULL'")];
         match flavor {
             Flavor::MariaDb => sets.push(("log_bin_compress", "ON", "OFF")),
             Flavor::MySql => sets.extend([
@@ -119,6 +119,13 @@ async fn settings_that_lose_changes_are_problems() {
             run(&mut root, "CREATE TABLE pf.versioned (id int PRIMARY KEY) WITH SYSTEM VERSIONING").await;
             let report = found(&server, "root", &["pf"]).await;
             assert!(report.problems[0].message().contains("system-versioned"), "{:?}", report.problems);
+            run(
+                &mut root,
+                "DROP TABLE pf.versioned; CREATE TABLE pf.hashed (id int PRIMARY KEY, t text, UNIQUE KEY u (t))",
+            )
+            .await;
+            let report = found(&server, "root", &["pf"]).await;
+            assert!(report.problems[0].message().contains("hidden column"), "{:?}", report.problems);
         }
     }
 }

@@ -8,13 +8,16 @@ const QUERY: u8 = 2;
 const XID: u8 = 16;
 const FORMAT_DESCRIPTION: u8 = 15;
 
-/// Events until the source has nothing else for a while: (type, contains the marker).
+/// The types of the events up to the statement that holds the marker.
 async fn read_until(transport: &mut BinlogTransport, marker: &[u8]) -> Vec<u8> {
     let mut types = Vec::new();
     loop {
         let event = transport.next().await.unwrap();
         types.push(event.event_type);
-        assert!(event.event_size as usize >= 19 + event.body().len());
+        if event.event_type == XID {
+            // header and CRC32, which was verified, are stripped
+            assert_eq!(event.event_size as usize, 19 + event.body().len() + 4);
+        }
         if event.event_type == QUERY && event.body().windows(marker.len()).any(|part| part == marker) {
             return types;
         }
@@ -29,7 +32,11 @@ async fn events_come_from_the_start_position_by_gtid_and_by_offset() {
         let facts = ServerFacts::read(&mut conn).await.unwrap();
         let p0 = start_position(&mut conn, &facts).await.unwrap();
         let written = write_position(&mut conn, &facts).await.unwrap();
-        run(&mut conn, "CREATE TABLE mark (id int PRIMARY KEY, b longblob); INSERT INTO mark VALUES (1, REPEAT('x', 20000000))").await;
+        run(
+            &mut conn,
+            "CREATE TABLE mark (id int PRIMARY KEY, b longblob); INSERT INTO mark VALUES (1, REPEAT('x', 20000000))",
+        )
+        .await;
         run(&mut conn, "FLUSH BINARY LOGS; INSERT INTO mark VALUES (2, ''); DROP TABLE mark").await;
         for (from, id) in [(p0, 1001), (Position { gtid: None, ..written }, 1002)] {
             let mut transport = BinlogTransport::open(&server.root(), &facts, &from, id).await.unwrap();
@@ -37,9 +44,10 @@ async fn events_come_from_the_start_position_by_gtid_and_by_offset() {
             assert!(first.contains(&FORMAT_DESCRIPTION), "{:?} {from}", server.flavor);
             let rest = read_until(&mut transport, b"DROP TABLE").await;
             assert!(rest.iter().filter(|ty| **ty == XID).count() >= 2, "{:?} {from}: {rest:?}", server.flavor);
-            // idle: a heartbeat
-            let idle = transport.next().await.unwrap();
-            assert!(matches!(idle.event_type, 27 | 41) || idle.event_type == QUERY || idle.event_type > 32);
+            if id == 1001 {
+                // nothing more is written here: a heartbeat comes (or another test's event)
+                transport.next().await.unwrap();
+            }
             transport.close().await;
         }
     }
@@ -84,8 +92,11 @@ async fn a_purged_or_foreign_position_is_told_apart() {
         assert_eq!(found.0, ErrorKind::SourceIdentity, "{flavor:?}: {}", found.1);
         run(&mut conn, "FLUSH BINARY LOGS; INSERT INTO t VALUES (2)").await;
         let last = write_position(&mut conn, &facts).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await; // until the streams above are gone
-        run(&mut conn, &format!("PURGE BINARY LOGS TO '{}'", last.binlog.file)).await;
+        // MariaDB keeps a file until the engine has made its transactions durable
+        while crate::source::server::binlog_files(&mut conn).await.unwrap().len() > 1 {
+            run(&mut conn, &format!("PURGE BINARY LOGS TO '{}'", last.binlog.file)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         let found = kind(old.clone()).await;
         assert_eq!(found.0, ErrorKind::BinlogGap, "{flavor:?}: {}", found.1);
         assert!(found.1.contains("sirenia reset"));
@@ -113,6 +124,17 @@ async fn a_server_that_dies_is_unavailable() {
     assert_eq!(transport.next().await.unwrap_err().kind(), ErrorKind::SourceUnavailable);
     let gone = BinlogTransport::open(&config, &facts, &position, 1004).await.err().unwrap();
     assert_eq!(gone.kind(), ErrorKind::SourceUnavailable);
+}
+
+#[tokio::test]
+async fn an_event_whose_length_lies_is_corrupt_and_no_panic() {
+    let lying = [0, 0, 0, 0, XID, 1, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let description =
+        mysql_async::binlog::events::FormatDescriptionEvent::new(mysql_async::binlog::BinlogVersion::Version4);
+    let mut stream = Box::pin(futures_util::stream::once(async move { Ok(Event::read(&description, &lying[..])?) }));
+    assert_eq!(next_event(&mut stream).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let ended = next_event(&mut futures_util::stream::empty()).await.unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::SourceUnavailable);
 }
 
 #[test]
