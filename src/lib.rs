@@ -21,6 +21,4 @@ pub mod pipeline;
 pub mod position;
 pub mod schema;
 pub mod source;
-pub mod status;
-pub mod target;
 pub mod value;
