@@ -21,4 +21,6 @@ pub mod pipeline;
 pub mod position;
 pub mod schema;
 pub mod source;
+pub mod status;
+pub mod target;
 pub mod value;
