@@ -1,0 +1,75 @@
+//! Which server a checkpoint was taken on, and by what it is recognised again.
+//!
+//! A binlog position means nothing on another server, nor on the same one after `RESET MASTER` or a restore: then files
+//! of the same name hold other events. So a checkpoint carries this beside its position, and a restart compares before it reads.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Flavor;
+use serde::{Deserialize, Serialize};
+
+/// What identifies the server and the log that a position points into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceIdentity {
+    /// The server family; positions do not cross it.
+    pub flavor: Flavor,
+    /// `VERSION()`, for messages: an upgrade in place keeps the log.
+    pub version: String,
+    /// MySQL's `@@server_uuid`; MariaDB has none (its `@@server_uid` names the installation, not the data).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uuid: Option<String>,
+    /// `@@server_id`.
+    pub server_id: u32,
+    /// The binlog file whose format description the next two fields come from.
+    pub binlog_file: String,
+    /// When that file was created, seconds since 1970, from its format description event's header: another file of the
+    /// same name has another.
+    pub binlog_created: u32,
+    /// The server id in that event's header.
+    pub binlog_server_id: u32,
+}
+
+impl SourceIdentity {
+    /// Compares with the server that answers now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SourceIdentity`] when it is another one.
+    pub fn check_server(&self, found: &Self) -> Result<()> {
+        let what = if self.flavor != found.flavor {
+            format!("the checkpoint was taken on {}, this is {}", self.version, found.version)
+        } else if self.server_uuid != found.server_uuid {
+            let uuid = |identity: &Self| identity.server_uuid.clone().unwrap_or_else(|| "none".into());
+            format!("the checkpoint was taken on server_uuid {}, this is {}", uuid(self), uuid(found))
+        } else if self.server_id != found.server_id {
+            format!("the checkpoint was taken on server_id {}, this is {}", self.server_id, found.server_id)
+        } else {
+            return Ok(());
+        };
+        Err(swapped(what))
+    }
+
+    /// Compares with the format description of the binlog file that is read now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SourceIdentity`] when a file of the same name was created at another time or by another server.
+    pub fn check_file(&self, found: &Self) -> Result<()> {
+        let same_file = self.binlog_created != 0 && self.binlog_file == found.binlog_file;
+        let differs = (self.binlog_created, self.binlog_server_id) != (found.binlog_created, found.binlog_server_id);
+        if same_file && differs {
+            return Err(swapped(format!(
+                "binlog file {} was created at {} by server {} when the checkpoint was taken, now at {} by server {}",
+                self.binlog_file,
+                self.binlog_created,
+                self.binlog_server_id,
+                found.binlog_created,
+                found.binlog_server_id
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn swapped(what: String) -> Error {
+    Error::new(ErrorKind::SourceIdentity, "the source is not the server that the checkpoint was taken on")
+        .detail(what)
+        .with_hint("check the source's address; to copy from this server anew: `sirenia reset --yes` and `sirenia run`")
+}
