@@ -209,7 +209,7 @@ async fn run(setup: Setup, seed: &Seed) {
     assert!(replicator.is_running(), "the replicator has ended:\n{}", world.log());
     assert_eq!(replicator.terminate().await.0, 0);
     let log = world.log();
-    let begun = log.lines().filter(|line| line.contains("snapshot starts at")).count();
+    let begun = log.lines().filter(|line| line.contains("the snapshot starts")).count();
     assert_eq!(begun, 1, "the snapshot has begun {begun} times over all restarts:\n{log}");
 }
 

@@ -152,7 +152,7 @@ async fn a_kill_in_the_snapshot_is_taken_over(kind: SourceKind) {
     load.end().await;
     world.caught_up().await;
     world.assert_equal().await;
-    assert_eq!(world.log().lines().filter(|line| line.contains("snapshot starts at")).count(), 1);
+    assert_eq!(world.log().lines().filter(|line| line.contains("the snapshot starts")).count(), 1);
     assert_eq!(second.terminate().await.0, 0);
 }
 

@@ -79,7 +79,10 @@ async fn status_says_all(kind: SourceKind) {
     let mut replicator = world.replicate(&[]);
     let copying = status_until(&world, "rows copied in the snapshot", |view| {
         assert_ne!(view["phase"], "failed", "{view}");
-        view["phase"] == "snapshot" && view["snapshot"]["rows_copied"].as_u64().is_some_and(|rows| rows > 0)
+        let copying = |table: &Value| table["state"] == "copying" && table["rows_copied"].as_u64() > Some(0);
+        view["phase"] == "snapshot"
+            && view["snapshot"]["rows_copied"].as_u64() > Some(0)
+            && view["tables"].as_array().is_some_and(|tables| tables.iter().any(copying))
     })
     .await;
     let snapshot = &copying["snapshot"];
@@ -183,7 +186,7 @@ async fn sigterm_in_the_snapshot(kind: SourceKind) {
     load.end().await;
     world.caught_up().await;
     world.assert_equal().await;
-    let begun = world.log().lines().filter(|line| line.contains("snapshot starts at")).count();
+    let begun = world.log().lines().filter(|line| line.contains("the snapshot starts")).count();
     assert_eq!(begun, 1, "the snapshot has begun again:\n{}", world.log());
     assert_eq!(replicator.terminate().await.0, 0);
 }

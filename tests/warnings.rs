@@ -32,7 +32,8 @@ async fn a_table_without_a_key(kind: SourceKind) {
     assert!(replicator.is_running());
 }
 
-/// The child's cascaded changes come from the parent, which is not carried: on servers that do not log them they are lost.
+/// The child's cascaded changes come from the parent, which is not carried. A server that does not log them loses them,
+/// and that is said; from one that does they arrive, and nothing need be said.
 async fn an_excluded_parent(kind: SourceKind) {
     let mut world = World::new(Setup::new(kind)).await;
     world.config = "[tables]\nexclude = [\"induk_luar\"]\n".into();
@@ -45,10 +46,17 @@ async fn an_excluded_parent(kind: SourceKind) {
         ])
         .await;
     let mut replicator = world.replicate(&[]);
-    warned(&world, &["induk_luar", "anak_dalam"]).await;
+    if kind == SourceKind::MariaDb {
+        warned(&world, &["induk_luar", "anak_dalam"]).await;
+    }
     world.caught_up().await;
-    let row = world.target().await.query_one("SELECT count(*) FROM anak_dalam", &[]).await.unwrap();
-    assert_eq!(row.get::<_, i64>(0), 2);
+    if kind == SourceKind::MySql {
+        world.run(&["DELETE FROM induk_luar"]).await;
+        world.caught_up().await;
+    }
+    let row = world.target().await.query_one("SELECT string_agg(id::text, ',' ORDER BY id) FROM anak_dalam", &[]).await;
+    let wanted = if kind == SourceKind::MariaDb { "1,2" } else { "2" };
+    assert_eq!(row.unwrap().get::<_, &str>(0), wanted);
     assert!(replicator.is_running());
 }
 
