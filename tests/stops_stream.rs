@@ -237,7 +237,7 @@ async fn another_server(kind: SourceKind) {
         conn.query_drop(format!("INSERT INTO pasien (nama) VALUES ('dari yang lain {n}')")).await.unwrap();
     }
     let stop = world.run_as(&other.url(DATABASE), &world.target.url(DATABASE), &[]).await;
-    let report = stop.assert_stops(&["source", "another server"]);
+    let report = stop.assert_stops(&["source", "checkpoint was taken"]);
     println!("{}", report.text);
     let count: i64 = world.target().await.query_one("SELECT count(*) FROM pasien", &[]).await.unwrap().get(0);
     assert_eq!(count, 3, "rows of the other server were applied");
