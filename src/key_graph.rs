@@ -62,8 +62,7 @@ impl KeyGraph {
                     .detail("the source does not log what its foreign keys change, so the replicator must find those rows by it")
                     .with_hint(format!("carry the column, or exclude table {} as well", plan.source.name.table))
                 };
-                let find =
-                    |table: &TablePlan, column: &String| table.column_of(column).ok_or_else(|| missing(table, column));
+                let find = |table: &TablePlan, column: &String| table.column_of(column).ok_or_else(|| missing(table, column));
                 let parent_columns =
                     key.parent_columns.iter().map(|c| find(&plans[parent], c)).collect::<Result<Vec<_>>>()?;
                 let child_columns = key.columns.iter().map(|c| find(plan, c)).collect::<Result<Vec<_>>>()?;
@@ -92,10 +91,7 @@ impl KeyGraph {
             None => Ok(()),
             Some(edge) => Err(Error::new(
                 ErrorKind::Config,
-                format!(
-                    "table {} has a row filter and stands inside a chain of foreign keys",
-                    plans[edge.child].source.name
-                ),
+                format!("table {} has a row filter and stands inside a chain of foreign keys", plans[edge.child].source.name),
             )
             .detail(format!("{} changes its rows unlogged, and they change others in turn", edge.name))
             .with_hint("remove the row filter of that table, or exclude the tables below it")),

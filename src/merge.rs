@@ -182,7 +182,8 @@ impl<'a> OpenTable<'a> {
     }
 
     fn close(self) -> TableChanges {
-        let mut changes = TableChanges { table: self.table, exact: !self.catching_up, ..TableChanges::default() };
+        let mut changes =
+            TableChanges { table: self.table, exact: !self.catching_up, ..TableChanges::default() };
         for row in self.rows {
             if !self.keyed {
                 let count = u32::try_from(row.surplus.unsigned_abs()).unwrap_or(u32::MAX);

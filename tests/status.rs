@@ -70,7 +70,7 @@ fn get(port: u16, path: &str) -> (u16, String) {
 
 async fn status_says_all(kind: SourceKind) {
     let (world, _) = filled(kind, 150_000).await;
-    // nobody answers yet: that is said, with a hint
+    // nothing has begun yet: that is said, with a hint
     let (code, _, stderr) = world.output(&["status", "--json"]);
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("error: ") && stderr.contains("hint: "), "{stderr}");
@@ -125,7 +125,10 @@ async fn status_says_all(kind: SourceKind) {
     assert_eq!(idle["phase"], "streaming");
     world.assert_equal().await;
     assert_eq!(replicator.terminate().await.0, 0);
-    assert!(status(&world).is_none(), "somebody still answers");
+    // what the control tables know is said when nobody runs
+    let stopped = status(&world).expect("a status without an instance");
+    assert_eq!((&stopped["phase"], &stopped["lease_held"]), (&"stopped".into(), &false.into()), "{stopped}");
+    assert_eq!(stopped["position"], idle["position"], "{stopped}");
 }
 
 async fn http_answers(kind: SourceKind) {

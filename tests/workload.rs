@@ -87,39 +87,26 @@ pub fn before(many: usize, scale: u32) -> Vec<String> {
     let mut sql = vec![
         format!("INSERT INTO besar_tanpa_kunci SELECT n % 1000, CONCAT('isi ', n % 77) FROM {}", numbers(scale)),
         format!("INSERT INTO keluarga (id, kode, nama) SELECT n+1, n, CONCAT('keluarga ', n) FROM {}", numbers(400)),
-        format!(
-            "INSERT INTO anak (id, keluarga_id, nama) SELECT n+1, n % 400 + 1, CONCAT('anak ', n) FROM {}",
-            numbers(2000)
-        ),
+        format!("INSERT INTO anak (id, keluarga_id, nama) SELECT n+1, n % 400 + 1, CONCAT('anak ', n) FROM {}", numbers(2000)),
         format!("INSERT INTO cucu SELECT n % 2000 + 1, n DIV 2000, CONCAT('mainan ', n) FROM {}", numbers(5000)),
-        format!(
-            "INSERT INTO catatan (anak_id, cucu_nomor, isi) SELECT n % 2000 + 1, IF(n % 3 = 0, 0, NULL), CONCAT('catatan ', n) FROM {}",
-            numbers(3000)
-        ),
+        format!("INSERT INTO catatan (anak_id, cucu_nomor, isi) SELECT n % 2000 + 1, IF(n % 3 = 0, 0, NULL), CONCAT('catatan ', n) FROM {}", numbers(3000)),
+        // rows above 10000 are left alone by the random load: the named dangers happen to them
+        format!("INSERT INTO keluarga (id, kode, nama) SELECT n+10001, n+10000, CONCAT('keluarga ', n) FROM {}", numbers(50)),
+        format!("INSERT INTO anak (id, keluarga_id, nama) SELECT n+10001, n % 50 + 10001, CONCAT('anak ', n) FROM {}", numbers(250)),
+        format!("INSERT INTO cucu SELECT n % 250 + 10001, n DIV 250, CONCAT('mainan ', n) FROM {}", numbers(500)),
+        format!("INSERT INTO catatan (anak_id, cucu_nomor, isi) SELECT n % 250 + 10001, IF(n % 3 = 0, 0, NULL), 'catatan' FROM {}", numbers(400)),
+        format!("INSERT INTO induk SELECT n+10001, CONCAT('induk ', n) FROM {}", numbers(60)),
+        format!("INSERT INTO daun (induk_id, n) SELECT n % 60 + 10001, n FROM {}", numbers(300)),
+        format!("INSERT INTO unik SELECT n+10001, -n-100, CONCAT('x', n) FROM {}", numbers(10)),
         format!("INSERT INTO induk SELECT n+1, CONCAT('induk ', n) FROM {}", numbers(300)),
         format!("INSERT INTO daun (induk_id, n) SELECT n % 300 + 1, n FROM {}", numbers(3000)),
-        format!(
-            "INSERT INTO kategori (id, induk_id, nama) SELECT n+1, IF(n = 0, NULL, (n+1) DIV 2), CONCAT('kategori ', n) FROM {}",
-            numbers(500)
-        ),
-        format!(
-            "INSERT INTO tanpa_kunci SELECT n % 50, IF(n % 7 = 0, NULL, CONCAT('b', n % 5)), (n % 4) / 4 FROM {}",
-            numbers(2000)
-        ),
+        format!("INSERT INTO kategori (id, induk_id, nama) SELECT n+1, IF(n = 0, NULL, (n+1) DIV 2), CONCAT('kategori ', n) FROM {}", numbers(500)),
+        format!("INSERT INTO tanpa_kunci SELECT n % 50, IF(n % 7 = 0, NULL, CONCAT('b', n % 5)), (n % 4) / 4 FROM {}", numbers(2000)),
         format!("INSERT INTO kunci_teks SELECT CONCAT(IF(n % 2, 'Kunci ', 'kunci_'), n), n FROM {}", numbers(3000)),
-        format!(
-            "INSERT INTO kunci_biner SELECT UNHEX(LPAD(HEX(n * 7), 12, '0')), UNHEX(LPAD(HEX(n), 8, '0')), n FROM {}",
-            numbers(3000)
-        ),
-        format!(
-            "INSERT INTO kunci_majemuk SELECT n % 100, CONCAT('b', n DIV 100 % 10), DATE_ADD('2020-01-01', INTERVAL n DAY), n / 4 FROM {}",
-            numbers(3000)
-        ),
+        format!("INSERT INTO kunci_biner SELECT UNHEX(LPAD(HEX(n * 7), 12, '0')), UNHEX(LPAD(HEX(n), 8, '0')), n FROM {}", numbers(3000)),
+        format!("INSERT INTO kunci_majemuk SELECT n % 100, CONCAT('b', n DIV 100 % 10), DATE_ADD('2020-01-01', INTERVAL n DAY), n / 4 FROM {}", numbers(3000)),
         format!("INSERT INTO kunci_unik SELECT n, n % 13, IF(n % 5 = 0, NULL, n) FROM {}", numbers(1000)),
-        format!(
-            "INSERT INTO unik SELECT n, n * 10, IF(n % 4 = 0, NULL, CONCAT('u', n, '@lab.id')) FROM {}",
-            numbers(1000)
-        ),
+        format!("INSERT INTO unik SELECT n, n * 10, IF(n % 4 = 0, NULL, CONCAT('u', n, '@lab.id')) FROM {}", numbers(1000)),
         format!("INSERT INTO mesin_lama (isi) SELECT CONCAT('lama ', n) FROM {}", numbers(1000)),
         format!("INSERT INTO mesin_lama_tanpa_kunci SELECT n % 10, 'sama' FROM {}", numbers(500)),
         format!("INSERT INTO banyak (n, isi) SELECT n, CONCAT('banyak ', n) FROM {}", numbers(5000)),
@@ -128,10 +115,7 @@ pub fn before(many: usize, scale: u32) -> Vec<String> {
         "INSERT INTO `user` VALUES (1, 'a', 'x'), (2, NULL, 'y')".into(),
     ];
     sql.extend(kinds(0));
-    sql.extend(
-        (0..many)
-            .map(|n| format!("INSERT INTO biasa_{n:03} (nama, jumlah) VALUES ('satu', 1), ('dua', 2), ('tiga', {n})")),
-    );
+    sql.extend((0..many).map(|n| format!("INSERT INTO biasa_{n:03} (nama, jumlah) VALUES ('satu', 1), ('dua', 2), ('tiga', {n})")));
     sql
 }
 
@@ -156,44 +140,45 @@ fn kinds(n: u32) -> Vec<String> {
 fn after(scale: u32) -> Vec<String> {
     let mut sql: Vec<String> = [
         // cascades and SET NULL over several levels, REPLACE of parents, change of a referenced key
-        "DELETE FROM keluarga WHERE id = 7",
-        "REPLACE INTO keluarga (id, kode, nama) VALUES (8, 7, 'diganti')",
-        "REPLACE INTO keluarga (id, kode, nama) VALUES (1001, 8, 'diganti lewat kode')",
-        "UPDATE keluarga SET id = 5000 WHERE id = 10",
-        "UPDATE anak SET id = id + 100000 WHERE keluarga_id = 11",
-        "DELETE FROM anak WHERE id IN (15, 16)",
-        "REPLACE INTO anak (id, keluarga_id, nama) VALUES (20, 21, 'anak diganti')",
+        "DELETE FROM keluarga WHERE id = 10007",
+        "REPLACE INTO keluarga (id, kode, nama) VALUES (10008, 10007, 'diganti')",
+        "REPLACE INTO keluarga (id, kode, nama) VALUES (20001, 10008, 'diganti lewat kode')",
+        "UPDATE keluarga SET id = 15000 WHERE id = 10010",
+        "UPDATE catatan SET cucu_nomor = NULL WHERE anak_id IN (SELECT id FROM anak WHERE keluarga_id = 10011)",
+        "UPDATE anak SET id = id + 100000 WHERE keluarga_id = 10011",
+        "DELETE FROM anak WHERE id IN (10015, 10016)",
+        "REPLACE INTO anak (id, keluarga_id, nama) VALUES (10020, 10021, 'anak diganti')",
         "DELETE FROM kategori WHERE id = 3",
         "BEGIN",
-        "INSERT INTO keluarga (id, kode, nama) VALUES (9001, 9001, 'sementara')",
-        "INSERT INTO anak (id, keluarga_id, nama) VALUES (9001, 9001, 'a')",
-        "INSERT INTO cucu VALUES (9001, 1, 'x')",
-        "DELETE FROM keluarga WHERE id = 9001",
-        "INSERT INTO keluarga (id, kode, nama) VALUES (9001, 9001, 'kembali')",
-        "INSERT INTO anak (id, keluarga_id, nama) VALUES (9001, 9001, 'b')",
-        "INSERT INTO cucu VALUES (9001, 2, 'y')",
+        "INSERT INTO keluarga (id, kode, nama) VALUES (19001, 19001, 'sementara')",
+        "INSERT INTO anak (id, keluarga_id, nama) VALUES (19001, 19001, 'a')",
+        "INSERT INTO cucu VALUES (19001, 1, 'x')",
+        "DELETE FROM keluarga WHERE id = 19001",
+        "INSERT INTO keluarga (id, kode, nama) VALUES (19001, 19001, 'kembali')",
+        "INSERT INTO anak (id, keluarga_id, nama) VALUES (19001, 19001, 'b')",
+        "INSERT INTO cucu VALUES (19001, 2, 'y')",
         "COMMIT",
-        "UPDATE induk SET id = id + 1000 WHERE id < 20",
-        "DELETE FROM induk WHERE id BETWEEN 30 AND 40",
-        "REPLACE INTO induk VALUES (50, 'induk diganti')",
+        "UPDATE induk SET id = id + 1000 WHERE id BETWEEN 10001 AND 10020",
+        "DELETE FROM induk WHERE id BETWEEN 10030 AND 10040",
+        "REPLACE INTO induk VALUES (10050, 'induk diganti')",
         "SET FOREIGN_KEY_CHECKS = 0",
-        "DELETE FROM keluarga WHERE id = 12",
-        "INSERT INTO keluarga (id, kode, nama) VALUES (12, 11, 'kembali tanpa periksa')",
+        "DELETE FROM keluarga WHERE id = 10012",
+        "INSERT INTO keluarga (id, kode, nama) VALUES (10012, 10011, 'kembali tanpa periksa')",
         "SET FOREIGN_KEY_CHECKS = 1",
         // changed keys, swapped unique values
-        "UPDATE kunci_teks SET kode = UPPER(kode) WHERE nilai < 50",
-        "UPDATE kunci_majemuk SET a = a + 1000, b = 'z' WHERE a = 5",
+        "UPDATE IGNORE kunci_teks SET kode = UPPER(kode) WHERE nilai < 50",
+        "UPDATE kunci_majemuk SET a = a + 1000, b = 'z' WHERE a = 5 LIMIT 1",
         "UPDATE kunci_biner SET tetap = UNHEX('00000000') WHERE nilai = 77",
         "UPDATE kunci_unik SET y = y + 100 WHERE x < 50",
         "BEGIN",
-        "UPDATE unik SET urutan = -1, surel = 'tukar' WHERE id = 1",
-        "UPDATE unik SET urutan = 10, surel = 'u1@lab.id' WHERE id = 2",
-        "UPDATE unik SET urutan = 20, surel = 'u2@lab.id' WHERE id = 1",
+        "UPDATE unik SET urutan = -1, surel = 'tukar' WHERE id = 10002",
+        "UPDATE unik SET urutan = -101, surel = 'x1' WHERE id = 10003",
+        "UPDATE unik SET urutan = -102, surel = 'x2' WHERE id = 10002",
         "COMMIT",
         "BEGIN",
-        "UPDATE unik SET id = -3 WHERE id = 3",
-        "UPDATE unik SET id = 3 WHERE id = 5",
-        "UPDATE unik SET id = 5 WHERE id = -3",
+        "UPDATE unik SET id = -3 WHERE id = 10004",
+        "UPDATE unik SET id = 10004 WHERE id = 10006",
+        "UPDATE unik SET id = 10006 WHERE id = -3",
         "COMMIT",
         // tables without a key
         "INSERT INTO tanpa_kunci VALUES (1, 'b1', 0.25), (1, 'b1', 0.25), (NULL, NULL, NULL)",
@@ -252,9 +237,7 @@ fn random_transaction(random: &mut Random, many: usize) -> Vec<String> {
             2 => format!("INSERT IGNORE INTO keluarga (id, kode, nama) VALUES ({k}, {}, 'baru {b}')", k - 1),
             3 => format!("UPDATE IGNORE keluarga SET id = {} WHERE id = {k}", random.below(400) + 1),
             4 => format!("INSERT IGNORE INTO anak (id, keluarga_id, nama) VALUES ({a}, {k}, 'anak {b}')"),
-            5 => format!(
-                "REPLACE INTO anak (id, keluarga_id, nama) SELECT {a}, id, 'ganti {b}' FROM keluarga WHERE id = {k}"
-            ),
+            5 => format!("REPLACE INTO anak (id, keluarga_id, nama) SELECT {a}, id, 'ganti {b}' FROM keluarga WHERE id = {k}"),
             6 => format!("UPDATE IGNORE anak SET id = {} WHERE id = {a}", random.below(2000) + 1),
             7 => format!("DELETE FROM anak WHERE id = {a}"),
             8 => format!("INSERT IGNORE INTO cucu VALUES ({a}, {}, 'mainan {b}')", random.below(4)),
