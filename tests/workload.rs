@@ -73,7 +73,7 @@ pub fn schema(many: usize) -> Vec<String> {
 const KEYLESS_ROWS: u32 = 200_000;
 
 /// Numbers 0 … n−1 as a derived table, for INSERT … SELECT on both servers.
-fn numbers(n: u32) -> String {
+pub fn numbers(n: u32) -> String {
     let digit = "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 \
                  UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)";
     // as many digits as the largest number has: a million-row join for ten rows would be most of the test's time
@@ -83,7 +83,8 @@ fn numbers(n: u32) -> String {
     format!("(SELECT {} AS n FROM {} HAVING n < {n}) AS numbers", sum.join(" + "), joined.join(", "))
 }
 
-fn before(many: usize, scale: u32) -> Vec<String> {
+/// What is there before the snapshot. `scale` is the number of rows of the large table without a key.
+pub fn before(many: usize, scale: u32) -> Vec<String> {
     let mut sql = vec![
         format!("INSERT INTO besar_tanpa_kunci SELECT n % 1000, CONCAT('isi ', n % 77) FROM {}", numbers(scale)),
         format!("INSERT INTO keluarga (id, kode, nama) SELECT n+1, n, CONCAT('keluarga ', n) FROM {}", numbers(400)),

@@ -154,6 +154,7 @@ pub async fn connect(config: &SourceConfig) -> Result<Conn> {
     if config.socket.is_none() {
         let _addresses = tokio::net::lookup_host((config.host.as_str(), config.port)).await.map_err(|error| {
             Error::new(ErrorKind::UnknownHost, format!("the source's host name {:?} does not resolve", config.host))
+                .with_hint("correct the host in SIRENIA_SOURCE_URL or source.url, or its name service")
                 .with_source(error)
         })?;
     }

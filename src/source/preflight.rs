@@ -15,7 +15,7 @@ use crate::source::refusal::{Doing, is_denied, server_code};
 use crate::source::server::ServerFacts;
 use crate::source::snapshot::exact::needs_lock;
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
-use crate::source::snapshot::position::{PreparedXa, prepared_xa, way};
+use crate::source::snapshot::position::{PreparedXa, are_prepared, prepared_xa, way};
 use crate::source::transport::{may_read_binlog, replica_server_id};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -55,12 +55,8 @@ pub async fn check(conn: &mut Conn, facts: &ServerFacts, mapping: &Mapping, cata
     databases(conn, mapping, catalog, &account, &mut problems).await?;
     grants(conn, facts, mapping, catalog, &account, &mut problems).await?;
     match prepared_xa(conn).await? {
-        PreparedXa::Listed(0) => {}
-        PreparedXa::Listed(count) => problems.push(
-            Error::new(ErrorKind::PreparedXa, format!("{count} prepared XA transactions on the source"))
-                .detail("their rows are in the binlog already, but may still be rolled back")
-                .with_hint("XA RECOVER lists them; end each with XA COMMIT or XA ROLLBACK"),
-        ),
+        PreparedXa::Listed(xids) if xids.is_empty() => {}
+        PreparedXa::Listed(xids) => problems.push(are_prepared(&xids)),
         PreparedXa::Hidden { used: true } => {
             problems.push(lacks(
                 "XA_RECOVER_ADMIN",
