@@ -4,7 +4,20 @@
 //! `Converter`, compiled from a [`plan::TablePlan`], then turns rows of [`crate::value::ValueRef`] into binary COPY
 //! tuples. Nothing else can fill an [`Arena`], so bytes that were not sanitised cannot reach COPY.
 
+mod binary;
+mod charset;
+pub mod compare;
+mod encode;
+mod index_names;
+mod json;
+mod key_types;
 pub mod plan;
+pub mod row;
+#[cfg(test)]
+mod sample;
+pub mod sanitize;
+mod temporal;
+pub mod typemap;
 
 /// Encoded rows and keys, one after the other. Spans point into it.
 #[derive(Debug, Default)]

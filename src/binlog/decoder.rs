@@ -1,0 +1,378 @@
+//! The decoder's state: which group is open, which table ids mean what, and how far we are.
+//!
+//! A group is what the source commits at once. MySQL writes it as `GTID, BEGIN, (TABLE_MAP, ROWS)*, XID`, MariaDB lets the
+//! GTID event stand for BEGIN; either may end in a Query `COMMIT` (engines without transactions), in `ROLLBACK` or in
+//! XA_PREPARE. A statement that is a group of its own (DDL and the like) follows its GTID directly. The state below
+//! walks through that: [`Group::Outside`] → [`Group::Announced`] by a GTID → [`Group::Open`] → outside again.
+//!
+//! A group that the source cut short (its crash, or a reconnect) is followed by a format description or by the next
+//! group's GTID or BEGIN. Then the caller gets `Rollback`, except where a `Begin` comes at once: **a `Begin` while a group
+//! is open means that the open one was rolled back.** The name of a group is added to the executed set only at its end.
+
+use super::event::{self, Frame, types};
+use super::gtid::{self, Gtid};
+use super::plan::TablePlan;
+use super::query::{self, Statement};
+use super::rows::{self, RowsChange, RowsHead};
+use super::table_map::{TableMapHead, name_key};
+use super::tracker::Tracker;
+use crate::change::{Boundary, DdlStatement};
+use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::position::{BinlogOffset, Position};
+use crate::schema::{Flavor, TableSchema};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// What an event means to the pipeline.
+#[derive(Debug)]
+pub enum Decoded<'a> {
+    /// Nothing.
+    Nothing,
+    /// Everything but rows.
+    Boundary(Boundary),
+    /// Changed rows of a replicated table.
+    Rows(RowsChange<'a>),
+}
+
+/// Where in a group the next event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Outside,
+    /// The GTID was read, nothing else. Holds where it starts.
+    Announced(u64),
+    /// Rows may come.
+    Open,
+}
+
+/// Turns the events of one connection, in their order, into the change stream.
+#[derive(Debug)]
+pub struct Decoder {
+    flavor: Flavor,
+    pub(super) tables: Vec<Arc<TableSchema>>,
+    /// [`name_key`] → index of the table.
+    names: HashMap<Vec<u8>, usize>,
+    /// For each table the last TABLE_MAP definition and what was made of it.
+    plans: Vec<Option<(Vec<u8>, TablePlan)>>,
+    /// The table ids of the current statement; none for a table that is not replicated.
+    ids: HashMap<u64, Option<usize>>,
+    tracker: Tracker,
+    group: Group,
+    gtid: Option<Gtid>,
+    /// Whether the open group has changed a replicated table.
+    changed: bool,
+    fingerprint: Option<(String, u32, u32)>,
+}
+
+impl Decoder {
+    /// A decoder for a connection that starts at `start`. `tables` are the replicated tables; downstream a table is its
+    /// index in this slice. Rows of every other table are skipped undecoded. GTIDs are recorded if `start` has a set.
+    #[must_use]
+    pub fn new(flavor: Flavor, start: Position, tables: Vec<Arc<TableSchema>>) -> Self {
+        let key =
+            |(i, table): (usize, &Arc<TableSchema>)| Some((name_key(&table.name.database, &table.name.table)?, i));
+        Self {
+            flavor,
+            names: tables.iter().enumerate().filter_map(key).collect(),
+            plans: tables.iter().map(|_| None).collect(),
+            tables,
+            ids: HashMap::new(),
+            tracker: Tracker::new(start),
+            group: Group::Outside,
+            gtid: None,
+            changed: false,
+            fingerprint: None,
+        }
+    }
+
+    /// The position as of the last boundary between transactions: where a restart may continue.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.tracker.position().clone()
+    }
+
+    /// Whether a group is open: begun and neither committed nor rolled back.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.group == Group::Open
+    }
+
+    /// The current binlog file with the header timestamp and server id of its format description, which no two files
+    /// of one name share.
+    #[must_use]
+    pub fn file_fingerprint(&self) -> Option<(&str, u32, u32)> {
+        self.fingerprint.as_ref().map(|(file, created, server)| (file.as_str(), *created, *server))
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// `Corrupt` for damaged events, `SchemaMismatch`, `UnsupportedEvent` and `PreparedXa` for what must not be passed over.
+    /// The decoder cannot go on after an error: make a new one, at the checkpoint.
+    pub fn decode<'a>(&'a mut self, frame: Frame<'a>) -> Result<Decoded<'a>> {
+        let header = frame.header;
+        match header.event_type {
+            types::ROTATE => return self.rotate(&frame),
+            types::FORMAT_DESCRIPTION => return self.format_description(&frame),
+            types::HEARTBEAT | types::HEARTBEAT_V2 => return self.heartbeat(&frame),
+            _ => self.tracker.enter(&header, self.group != Group::Outside),
+        }
+        match header.event_type {
+            types::WRITE_ROWS..=types::DELETE_ROWS | types::WRITE_ROWS_V1..=types::DELETE_ROWS_V1 => {
+                return self.rows(&frame);
+            }
+            types::TABLE_MAP => self.table_map(frame.body)?,
+            types::GTID | types::ANONYMOUS_GTID | types::GTID_TAGGED if self.flavor == Flavor::MySql => {
+                let gtid = gtid::mysql(header.event_type, frame.body).ok_or_else(|| self.damaged("GTID event"))?;
+                return Ok(self.announce(gtid, false));
+            }
+            types::MARIADB_GTID if self.flavor == Flavor::MariaDb => {
+                let event = gtid::mariadb(frame.body, header.server_id).ok_or_else(|| self.damaged("GTID event"))?;
+                return Ok(self.announce(event.gtid, !event.standalone));
+            }
+            types::QUERY => return self.query(&frame),
+            types::XID if self.in_transaction() => return Ok(self.commit(header.timestamp)),
+            types::XA_PREPARE => {
+                let one_phase = event::xa_prepare(frame.body).ok_or_else(|| self.damaged("XA_PREPARE event"))?;
+                return self.prepared(one_phase, header.timestamp);
+            }
+            types::EXECUTE_LOAD_QUERY => {
+                let (database, sql) = event::query(frame.body, true).ok_or_else(|| self.damaged("LOAD DATA event"))?;
+                self.refuse_statement("LOAD", &text(database), &text(sql))?;
+            }
+            types::STOP
+            | types::XID
+            | types::INTVAR
+            | types::RAND
+            | types::USER_VAR
+            | types::BEGIN_LOAD_QUERY
+            | types::APPEND_BLOCK
+            | types::DELETE_FILE
+            | types::IGNORABLE
+            | types::ROWS_QUERY
+            | types::PREVIOUS_GTIDS
+            | types::TRANSACTION_CONTEXT
+            | types::VIEW_CHANGE
+            | types::ANNOTATE_ROWS
+            | types::BINLOG_CHECKPOINT
+            | types::GTID_LIST
+            | types::START_ENCRYPTION => {}
+            _ => self.unsupported(&frame)?,
+        }
+        if self.group == Group::Outside {
+            self.tracker.settle();
+        }
+        Ok(Decoded::Nothing)
+    }
+
+    /// The next file. A real ROTATE ends its file; a made-up one says where the server starts to send.
+    fn rotate<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+        let (file, offset) =
+            event::rotate(frame.body, &self.here().file).ok_or_else(|| self.damaged("ROTATE event"))?;
+        if frame.header.is_artificial() || frame.header.log_pos == 0 {
+            self.tracker.switch(file, offset);
+            let position = self.tracker.position();
+            // with GTIDs the server chooses where to start, perhaps before the position asked for, perhaps on another server
+            if self.group == Group::Outside && (position.gtid.is_some() || position.binlog.file != file) {
+                self.tracker.settle();
+            }
+            return Ok(Decoded::Nothing);
+        }
+        self.tracker.switch(file, offset);
+        Ok(self.cut())
+    }
+
+    /// The head of a file. A real one inside a group means that the source crashed and will not finish the group; a
+    /// made-up one opens a connection that starts in the middle of a file.
+    fn format_description<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+        const BINLOG_VERSION: u16 = 4;
+        let (version, header_bytes) =
+            event::format_description(frame.body).ok_or_else(|| self.damaged("format description"))?;
+        let file = &self.tracker.here().file;
+        if version != BINLOG_VERSION || usize::from(header_bytes) != event::HEADER_BYTES {
+            return Err(Error::new(
+                ErrorKind::UnsupportedEvent,
+                format!("{file} has binlog version {version}, only version 4 is supported"),
+            ));
+        }
+        self.fingerprint = Some((file.clone(), frame.header.timestamp, frame.header.server_id));
+        if frame.header.is_artificial() || frame.header.log_pos == 0 {
+            return Ok(Decoded::Nothing);
+        }
+        self.tracker.enter(&frame.header, false);
+        Ok(self.cut())
+    }
+
+    /// Ends a group without its GTID, as far as there is one, and makes this the position.
+    fn cut<'a>(&mut self) -> Decoded<'a> {
+        self.gtid = None;
+        let open = self.in_transaction();
+        self.finish();
+        if open { Decoded::Boundary(Boundary::Rollback) } else { Decoded::Nothing }
+    }
+
+    fn heartbeat<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+        let (file, offset) = event::heartbeat(frame.header.event_type, frame.body)
+            .ok_or_else(|| corrupt(format!("damaged heartbeat after {}", self.tracker.here())))?;
+        if self.group != Group::Outside {
+            return Ok(Decoded::Nothing);
+        }
+        self.tracker.heard(file, frame.header.log_pos, offset);
+        Ok(Decoded::Boundary(Boundary::Heartbeat { position: self.position() }))
+    }
+
+    /// A GTID event: a new group, in MariaDB already begun.
+    fn announce<'a>(&mut self, gtid: Gtid, begins: bool) -> Decoded<'a> {
+        let cut = self.in_transaction();
+        self.group = Group::Announced(self.tracker.here().offset);
+        self.changed = false;
+        self.ids.clear();
+        self.gtid = Some(gtid);
+        if begins {
+            self.begin()
+        } else if cut {
+            Decoded::Boundary(Boundary::Rollback)
+        } else {
+            Decoded::Nothing
+        }
+    }
+
+    fn begin<'a>(&mut self) -> Decoded<'a> {
+        let mut start = self.tracker.here().clone();
+        match self.group {
+            Group::Announced(offset) => start.offset = offset,
+            Group::Outside => self.gtid = None,
+            Group::Open => self.gtid = None, // the open group was cut, and this one has no name
+        }
+        self.group = Group::Open;
+        self.changed = false;
+        self.ids.clear();
+        Decoded::Boundary(Boundary::Begin { start })
+    }
+
+    /// Ends the group, or the statement that is one.
+    fn finish(&mut self) {
+        self.tracker.finish(self.gtid.take().as_ref());
+        self.group = Group::Outside;
+        self.ids.clear();
+    }
+
+    fn commit<'a>(&mut self, committed_at: u32) -> Decoded<'a> {
+        self.finish();
+        Decoded::Boundary(Boundary::Commit { position: self.position(), committed_at })
+    }
+
+    /// The end of an XA transaction's rows: committed in one phase, or waiting for XA COMMIT, which comes without rows.
+    fn prepared<'a>(&mut self, one_phase: bool, timestamp: u32) -> Result<Decoded<'a>> {
+        if !self.in_transaction() {
+            self.finish();
+            return Ok(Decoded::Nothing);
+        }
+        if self.changed && !one_phase {
+            return Err(Error::new(
+                ErrorKind::PreparedXa,
+                format!("a prepared XA transaction changes replicated tables, at {}", self.tracker.here()),
+            )
+            .detail("its rows are in the binlog, but whether they will be committed is not known yet")
+            .with_hint("XA RECOVER lists it: commit it or roll it back, avoid XA on replicated tables, and run `sirenia reset`"));
+        }
+        Ok(self.commit(timestamp))
+    }
+
+    fn query<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+        let (database, sql) = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
+        let (database, sql) = (text(database), text(sql));
+        let open = self.in_transaction();
+        match query::classify(&sql) {
+            Statement::Begin | Statement::XaStart => return Ok(self.begin()),
+            Statement::Commit | Statement::XaCommit if open => return Ok(self.commit(frame.header.timestamp)),
+            Statement::Rollback | Statement::XaRollback if open => {
+                self.finish();
+                return Ok(Decoded::Boundary(Boundary::Rollback));
+            }
+            Statement::XaPrepare if open => return self.prepared(false, frame.header.timestamp),
+            Statement::Savepoint(name) if open => return Ok(Decoded::Boundary(Boundary::Savepoint(name))),
+            Statement::RollbackTo(name) if open => return Ok(Decoded::Boundary(Boundary::RollbackTo(name))),
+            Statement::Ddl => return Ok(self.ddl(database.into_owned(), sql.into_owned())),
+            Statement::Dml(keyword) => self.refuse_statement(keyword, &database, &sql)?,
+            // stands in the place of another event, and is no statement
+            Statement::Empty if self.group != Group::Outside => return Ok(Decoded::Nothing),
+            _ => {}
+        }
+        if !open {
+            self.finish();
+        }
+        Ok(Decoded::Nothing)
+    }
+
+    /// A DDL statement. It is a group of its own, except for CREATE TABLE … SELECT, which stands in the group of its rows.
+    fn ddl<'a>(&mut self, database: String, sql: String) -> Decoded<'a> {
+        let mut binlog = self.tracker.here().clone();
+        if let Group::Announced(start) = self.group {
+            binlog.offset = start;
+        }
+        let position = Position { binlog, gtid: self.tracker.position().gtid.clone() };
+        if !self.in_transaction() {
+            self.finish();
+        }
+        Decoded::Boundary(Boundary::Ddl(DdlStatement { database, sql, position }))
+    }
+
+    fn table_map(&mut self, body: &[u8]) -> Result<()> {
+        let head = TableMapHead::read(body).ok_or_else(|| self.damaged("TABLE_MAP"))?;
+        let table = self.names.get(head.name).copied();
+        self.ids.insert(head.id, table);
+        let Some(table) = table else { return Ok(()) };
+        if self.plans[table].as_ref().is_none_or(|(definition, _)| definition != head.definition) {
+            let plan = TablePlan::compile(&self.tables[table], &head, self.tracker.here())?;
+            self.plans[table] = Some((head.definition.to_vec(), plan));
+        }
+        Ok(())
+    }
+
+    fn rows<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Decoded<'a>> {
+        let head = RowsHead::read(frame.header.event_type, frame.body).ok_or_else(|| self.damaged("rows event"))?;
+        let table = self.table_of(&head)?;
+        if head.ends_statement() {
+            self.ids.clear();
+        }
+        let Some(table) = table else { return Ok(Decoded::Nothing) };
+        if !self.in_transaction() {
+            return Err(self.damaged("order of events: rows outside of a transaction, in the event"));
+        }
+        self.changed = true;
+        let Some((_, plan)) = &self.plans[table] else { return Err(self.damaged("rows event without TABLE_MAP")) };
+        let op = rows::op(frame.header.event_type);
+        RowsChange::new(table, op, &head, plan, self.tracker.here()).map(Decoded::Rows)
+    }
+
+    /// Whose rows these are; none if the table is not replicated.
+    pub(super) fn table_of(&self, head: &RowsHead<'_>) -> Result<Option<usize>> {
+        /// Ids of events that hold no rows and only end a statement.
+        const DUMMIES: [u64; 3] = [0xFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF];
+        match self.ids.get(&head.table_id) {
+            Some(table) => Ok(*table),
+            None if DUMMIES.contains(&head.table_id) => Ok(None),
+            None => Err(self.damaged("order of events: no TABLE_MAP before the rows event")),
+        }
+    }
+
+    pub(super) fn damaged(&self, what: &str) -> Error {
+        corrupt(format!("damaged {what} at {}", self.here()))
+    }
+
+    pub(super) fn here(&self) -> &BinlogOffset {
+        self.tracker.here()
+    }
+}
+
+/// A statement's text: UTF-8, or else what a latin1 client sent.
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    }
+}
+
+#[cfg(test)]
+#[path = "decoder_tests.rs"]
+mod tests;

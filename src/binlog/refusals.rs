@@ -1,0 +1,60 @@
+//! What the decoder will not pass over: events that would lose data if they were skipped.
+//!
+//! Each refusal names what, where, and the setting that ends it; never a value. Where an event concerns tables that are
+//! not replicated, it is let go.
+
+use super::decoder::Decoder;
+use super::event::{Frame, types};
+use super::query;
+use super::rows::RowsHead;
+use crate::error::{Error, ErrorKind, Result};
+
+impl Decoder {
+    /// A statement that changes rows and does not say which: an error if it may concern a replicated database.
+    pub(super) fn refuse_statement(&self, keyword: &str, database: &str, sql: &str) -> Result<()> {
+        let databases = || self.tables.iter().map(|table| table.name.database.as_str());
+        let lower = database.to_lowercase();
+        if !databases().any(|known| known.to_lowercase() == lower) && !query::mentions(sql, databases()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::UnsupportedEvent,
+            format!("{keyword} in statement format at {}, default database {database:?}", self.here()),
+        )
+        .detail("the rows that it changed are not in the binlog")
+        .with_hint("SET GLOBAL binlog_format=ROW and reconnect the writers; then `sirenia reset` and run again"))
+    }
+
+    /// Events that are refused, if they concern us, and those that nobody knows.
+    pub(super) fn unsupported(&self, frame: &Frame<'_>) -> Result<()> {
+        let event_type = frame.header.event_type;
+        let (what, hint) = match event_type {
+            types::PARTIAL_UPDATE_ROWS | types::WRITE_ROWS_COMPRESSED..=types::DELETE_ROWS_COMPRESSED => {
+                let head = RowsHead::read(event_type, frame.body).ok_or_else(|| self.damaged("rows event"))?;
+                let Some(table) = self.table_of(&head)? else { return Ok(()) };
+                let name = &self.tables[table].name;
+                if event_type == types::PARTIAL_UPDATE_ROWS {
+                    (format!("partial JSON update of {name}"), "SET GLOBAL binlog_row_value_options=''")
+                } else {
+                    (format!("compressed rows of {name}"), "SET GLOBAL log_bin_compress=OFF")
+                }
+            }
+            types::QUERY_COMPRESSED => ("compressed statement".to_owned(), "SET GLOBAL log_bin_compress=OFF"),
+            types::TRANSACTION_PAYLOAD => {
+                ("compressed transaction".to_owned(), "SET GLOBAL binlog_transaction_compression=OFF")
+            }
+            types::INCIDENT => (
+                "the source reports that changes are missing from its binlog (incident)".to_owned(),
+                "`sirenia reset` and run again, to copy anew",
+            ),
+            types::WRITE_ROWS_V0..=types::DELETE_ROWS_V0 => {
+                ("rows event of MySQL 5.1.0–5.1.15".to_owned(), "upgrade the source")
+            }
+            _ if frame.header.is_ignorable() => return Ok(()),
+            _ => {
+                (format!("unknown binlog event of type {event_type}"), "use a release that knows this server's version")
+            }
+        };
+        Err(Error::new(ErrorKind::UnsupportedEvent, format!("{what}, at {}", self.here())).with_hint(hint))
+    }
+}

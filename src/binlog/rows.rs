@@ -1,0 +1,199 @@
+//! Rows events: the changed rows of one table, lent from the event's bytes.
+//!
+//! Versions 1 (MariaDB) and 2 (MySQL). A value is decoded when its row is asked for; per row nothing is allocated, since the
+//! caller's buffers are filled again. Partial images are refused here, before the first row.
+//!
+//! What the binlog leaves out is left out: trailing 0x00 bytes of BINARY(n) and of other fixed-length binary strings
+//! (MariaDB's UUID, INET4 and INET6 among them) and trailing blanks of CHAR are not there, and the converter pads.
+//! MariaDB's UUID comes in the order in which it is printed, unlike in its data files.
+
+use super::decimal;
+use super::event::types;
+use super::plan::{ColumnPlan, TablePlan};
+use super::reader::Reader;
+use super::temporal;
+use crate::change::{Op, RowImages};
+use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::position::BinlogOffset;
+use crate::value::ValueRef;
+
+/// The fixed part of a rows event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowsHead<'a> {
+    pub table_id: u64,
+    flags: u16,
+    rest: Reader<'a>,
+}
+
+impl<'a> RowsHead<'a> {
+    /// The statement's last rows event: the table ids have served their purpose.
+    pub fn ends_statement(&self) -> bool {
+        self.flags & 0x0001 != 0
+    }
+
+    pub fn read(event_type: u8, body: &'a [u8]) -> Option<Self> {
+        let mut rest = Reader::new(body);
+        let table_id = rest.uint(6)?;
+        let flags = rest.u16()?;
+        if matches!(event_type, types::WRITE_ROWS..=types::DELETE_ROWS | types::PARTIAL_UPDATE_ROWS) {
+            let extra = usize::from(rest.u16()?);
+            rest.bytes(extra.checked_sub(2)?)?;
+        }
+        Some(Self { table_id, flags, rest })
+    }
+}
+
+/// What an event type does to rows.
+pub(super) fn op(event_type: u8) -> Op {
+    match event_type {
+        types::WRITE_ROWS | types::WRITE_ROWS_V1 => Op::Insert,
+        types::UPDATE_ROWS | types::UPDATE_ROWS_V1 => Op::Update,
+        _ => Op::Delete,
+    }
+}
+
+/// The rows of one event.
+#[derive(Debug)]
+pub struct RowsChange<'a> {
+    /// Which of the decoder's tables.
+    pub table: usize,
+    /// What happened to the rows.
+    pub op: Op,
+    /// Whether the writer's session had `foreign_key_checks` on (flag 0x0002 absent).
+    pub foreign_key_checks: bool,
+    plan: &'a TablePlan,
+    at: &'a BinlogOffset,
+    rows: Reader<'a>,
+}
+
+impl<'a> RowsChange<'a> {
+    /// Reads the columns' bitmaps. `at` is where the event starts.
+    pub(super) fn new(
+        table: usize,
+        op: Op,
+        head: &RowsHead<'a>,
+        plan: &'a TablePlan,
+        at: &'a BinlogOffset,
+    ) -> Result<Self> {
+        const NO_FOREIGN_KEY_CHECKS: u16 = 0x0002;
+        let name = &plan.schema.name;
+        let damaged = || corrupt(format!("damaged head of a rows event of {name} at {at}"));
+        let mut rows = head.rest;
+        let width = rows.lenenc().ok_or_else(damaged)?;
+        if width != plan.columns.len() as u64 || width == 0 {
+            let known = plan.columns.len();
+            return Err(corrupt(format!(
+                "rows event of {name} at {at} has {width} columns, its TABLE_MAP has {known}"
+            )));
+        }
+        let images = if op == Op::Update { 2 } else { 1 };
+        for _ in 0..images {
+            let present = rows.bytes(plan.columns.len().div_ceil(8)).ok_or_else(damaged)?;
+            if !(0..plan.columns.len()).all(|i| bit(present, i)) {
+                return Err(Error::new(
+                    ErrorKind::UnsupportedEvent,
+                    format!("rows of {name} at {at} do not carry all columns"),
+                )
+                .detail("the source writes partial row images (binlog_row_image is MINIMAL or NOBLOB)")
+                .with_hint("SET GLOBAL binlog_row_image=FULL"));
+            }
+        }
+        Ok(Self { table, op, foreign_key_checks: head.flags & NO_FOREIGN_KEY_CHECKS == 0, plan, at, rows })
+    }
+
+    /// Fills `images` with the next row; false after the last one. No allocation once the buffers have grown.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes end inside a row or hold what no server writes; names table, column and position.
+    pub fn next_row(&mut self, images: &mut RowImages<'a>) -> Result<bool> {
+        images.before.clear();
+        images.after.clear();
+        if self.rows.is_empty() {
+            return Ok(false);
+        }
+        if self.op != Op::Insert {
+            self.image(&mut images.before)?;
+        }
+        if self.op != Op::Delete {
+            self.image(&mut images.after)?;
+        }
+        Ok(true)
+    }
+
+    /// Bytes of rows not read yet.
+    #[must_use]
+    pub fn remaining_bytes(&self) -> usize {
+        self.rows.rest().len()
+    }
+
+    fn image(&mut self, values: &mut Vec<ValueRef<'a>>) -> Result<()> {
+        let columns = &self.plan.columns;
+        let Some(nulls) = self.rows.bytes(columns.len().div_ceil(8)) else { return Err(self.damaged(None)) };
+        values.reserve(columns.len());
+        for (i, column) in columns.iter().enumerate() {
+            let value = if bit(nulls, i) { Some(ValueRef::Null) } else { read_value(&mut self.rows, *column) };
+            match value {
+                Some(value) => values.push(value),
+                None => return Err(self.damaged(Some(i))),
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn damaged(&self, column: Option<usize>) -> Error {
+        let schema = &self.plan.schema;
+        let what = match column.and_then(|column| schema.columns.get(column)) {
+            Some(column) => format!("the value of column {}", column.name),
+            None => "the null bitmap".to_owned(),
+        };
+        corrupt(format!("{what} in a row of {} is cut off or malformed, in the event at {}", schema.name, self.at))
+    }
+}
+
+#[inline]
+fn bit(bitmap: &[u8], index: usize) -> bool {
+    bitmap.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+}
+
+/// Reads one value that is not NULL.
+#[inline]
+fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan) -> Option<ValueRef<'a>> {
+    Some(match column {
+        ColumnPlan::Int(4) => ValueRef::Int(i64::from(rows.u32()? as i32)),
+        ColumnPlan::Int(8) => ValueRef::Int(rows.u64()? as i64),
+        ColumnPlan::Int(bytes) => {
+            let unused = 64_u32.checked_sub(8 * u32::from(bytes)).filter(|unused| *unused < 64)?;
+            ValueRef::Int(((rows.uint(usize::from(bytes))? << unused) as i64) >> unused)
+        }
+        ColumnPlan::UInt(bytes) => ValueRef::UInt(rows.uint(usize::from(bytes))?),
+        ColumnPlan::Bytes(prefix) => {
+            let len = rows.uint(usize::from(prefix))?;
+            ValueRef::Bytes(rows.bytes(usize::try_from(len).ok()?)?)
+        }
+        ColumnPlan::Json(prefix) => {
+            let len = rows.uint(usize::from(prefix))?;
+            match rows.bytes(usize::try_from(len).ok()?)? {
+                [] => ValueRef::Null,
+                binary => ValueRef::JsonBinary(binary),
+            }
+        }
+        ColumnPlan::Decimal { precision, scale } => ValueRef::Decimal(decimal::read(rows, precision, scale)?),
+        ColumnPlan::Float => ValueRef::Float(f32::from_le_bytes(rows.array()?)),
+        ColumnPlan::Double => ValueRef::Double(f64::from_le_bytes(rows.array()?)),
+        ColumnPlan::Year => ValueRef::UInt(match rows.u8()? {
+            0 => 0,
+            years => 1900 + u64::from(years),
+        }),
+        ColumnPlan::Bit(bytes) => ValueRef::Bit(rows.uint_be(usize::from(bytes))?),
+        ColumnPlan::Date => ValueRef::Date(temporal::date(rows)?),
+        ColumnPlan::Time1 => ValueRef::Time(temporal::time1(rows)?),
+        ColumnPlan::Time2(fsp) => ValueRef::Time(temporal::time2(rows, fsp)?),
+        ColumnPlan::DateTime1 => ValueRef::DateTime(temporal::datetime1(rows)?),
+        ColumnPlan::DateTime2(fsp) => ValueRef::DateTime(temporal::datetime2(rows, fsp)?),
+        ColumnPlan::Timestamp1 => temporal::timestamp1(rows)?,
+        ColumnPlan::Timestamp2(fsp) => temporal::timestamp2(rows, fsp)?,
+        ColumnPlan::Enum(bytes) => ValueRef::Enum(rows.uint(usize::from(bytes))? as u16),
+        ColumnPlan::Set(bytes) => ValueRef::Set(rows.uint(usize::from(bytes))?),
+    })
+}

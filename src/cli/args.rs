@@ -1,0 +1,326 @@
+//! The command line as typed: flags, commands and their help.
+//!
+//! Flags fill the same [`Raw`] as the file and the environment, the strongest place of all. clap does not read the
+//! environment here, or a variable would count as a flag. URLs given as flags are secrets: they show in no `Debug`
+//! output, and [`parse`] takes the login out of what clap repeats of a command line that it cannot read.
+
+use crate::config::{Inputs, LogFormat, Raw};
+use clap::{Parser, Subcommand};
+use secrecy::SecretString;
+use std::convert::Infallible;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const ABOUT: &str = "Carries a live MySQL or MariaDB database into PostgreSQL and keeps it there";
+
+const LONG_ABOUT: &str = "Carries a live MySQL or MariaDB database into PostgreSQL and keeps it there: \
+    a first copy without locks, then every change, in order, exactly once.";
+
+const AFTER_HELP: &str = "\
+Settings come from sirenia.toml, then SIRENIA_* variables, then flags; the last that speaks wins.
+SIRENIA_SOURCE_URL and SIRENIA_TARGET_URL alone are enough.
+
+Exit codes: 0 done; 1 the answer is no; 2 usage or settings; 3 failed at run time.
+
+Examples:
+  export SIRENIA_SOURCE_URL=mysql://repl:password@db:3306/lab
+  export SIRENIA_TARGET_URL=postgres://sirenia:password@pg:5432/lab
+  sirenia check              what is missing, and the statement that mends it
+  sirenia status --watch     how far it is";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "sirenia", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+#[command(disable_help_subcommand = true)]
+pub struct Args {
+    /// What all commands have.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Checks the settings, and both servers, without changing anything
+    Check(CheckArgs),
+    /// Shows what the running instance is doing
+    Status(StatusArgs),
+}
+
+/// Flags of all commands.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct GlobalArgs {
+    /// Settings file [default: sirenia.toml, if it exists] [env: SIRENIA_CONFIG]
+    #[arg(long, short, global = true, value_name = "FILE", help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+    /// File with variables, such as the PHP tool's .env; weaker than the environment [env: SIRENIA_ENV_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    pub env_file: Option<PathBuf>,
+    /// MySQL or MariaDB server; other users of the machine can see flags, prefer [env: SIRENIA_SOURCE_URL]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings", value_parser = secret)]
+    pub source_url: Option<SecretString>,
+    /// PostgreSQL server; other users of the machine can see flags, prefer [env: SIRENIA_TARGET_URL]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings", value_parser = secret)]
+    pub target_url: Option<SecretString>,
+    /// Name that the checkpoint and the lease are kept under [default: default] [env: SIRENIA_PIPELINE]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Settings")]
+    pub pipeline: Option<String>,
+    /// text or json [default: text] [env: SIRENIA_LOG_FORMAT]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Settings")]
+    pub log_format: Option<LogFormat>,
+    /// error, warn, info, debug, trace, or a filter like sirenia=debug,warn [default: info] [env: SIRENIA_LOG]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Settings")]
+    pub log_level: Option<String>,
+}
+
+impl GlobalArgs {
+    /// What settings are made from: these flags, those of a command put in by `command`, and the process's variables.
+    pub fn inputs(self, command: impl FnOnce(&mut Raw)) -> Inputs {
+        let mut flags = Raw { pipeline: self.pipeline, ..Raw::default() };
+        flags.source.url = self.source_url;
+        flags.target.url = self.target_url;
+        flags.log.format = self.log_format;
+        flags.log.level = self.log_level;
+        command(&mut flags);
+        Inputs { file: self.config, env_file: self.env_file, ..Inputs::of_process(flags) }
+    }
+}
+
+/// `--tables`, of commands that read tables.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TableArgs {
+    /// Only these tables: names or patterns, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub tables: Vec<String>,
+}
+
+impl TableArgs {
+    /// Lets the tables stand for `tables.include`; excludes still count.
+    pub fn flags(&self, raw: &mut Raw) {
+        if !self.tables.is_empty() {
+            raw.tables.include = Some(self.tables.clone());
+        }
+    }
+}
+
+/// `sirenia check`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Exit code 0: ready to run; 1: something must be mended first.\n\n\
+    Examples:\n  sirenia check\n  sirenia check --config lab.toml --tables 'pasien*,hasil'")]
+pub struct CheckArgs {
+    /// Which tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+/// `sirenia run`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(
+    after_help = "SIGINT or SIGTERM finish the batch in hand, save and exit 0; started again, it continues there.\n\n\
+    Examples:\n  sirenia run\n  sirenia run --once            up to what is committed now, then exit\n  \
+    sirenia run --http-listen off"
+)]
+pub struct RunArgs {
+    /// Stop at what was committed on the source when it started
+    #[arg(long)]
+    pub once: bool,
+    /// Where health, metrics and status are served, or "off" [default: 127.0.0.1:9477]
+    #[arg(long, value_name = "ADDRESS")]
+    pub http_listen: Option<String>,
+    /// Which tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+impl RunArgs {
+    /// Puts these flags where settings come from.
+    pub fn flags(&self, raw: &mut Raw) {
+        raw.http.listen.clone_from(&self.http_listen);
+        self.tables.flags(raw);
+    }
+}
+
+/// `sirenia status`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sirenia status\n  sirenia status --watch\n  sirenia status --json | jq .lag_seconds"
+)]
+pub struct StatusArgs {
+    /// JSON, one object per line
+    #[arg(long)]
+    pub json: bool,
+    /// Again every two seconds until interrupted
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Where the instance listens [default: http.listen of the settings]
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Option<SocketAddr>,
+}
+
+/// `sirenia verify`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(
+    after_help = "Both sides may be in use and the copy running. Exit code 0: equal; 1: not, or not settled.\n\n\
+    Examples:\n  sirenia verify\n  sirenia verify --counts --tables 'pasien*'\n  sirenia verify --json > report.json"
+)]
+pub struct VerifyArgs {
+    /// Compare only how many rows there are
+    #[arg(long)]
+    pub counts: bool,
+    /// The report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+/// `sirenia reset`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Drops the tables that this pipeline made on the target, and its checkpoint. \
+    The source is not touched.\n\nExample:\n  sirenia reset --pipeline lab --yes")]
+pub struct ResetArgs {
+    /// Really drop them
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `sirenia demo`
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Starts private servers in a temporary folder, fills the source, copies, follows a live \
+    workload and proves at the end that both sides are equal.\n\n\
+    Examples:\n  sirenia demo\n  sirenia demo --mysql --rows 200000 --seconds 30 --keep")]
+pub struct DemoArgs {
+    /// MySQL instead of MariaDB as the source
+    #[arg(long)]
+    pub mysql: bool,
+    /// Leave the servers running and print how to reach them
+    #[arg(long)]
+    pub keep: bool,
+    /// Tables in the source
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub tables: u32,
+    /// Rows in all tables together
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub rows: u64,
+    /// Seed of data and workload: the same seed makes the same rows
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How long the workload runs
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub seconds: u64,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap asks for a result")]
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(SecretString::from(text))
+}
+
+/// Reads the process's command line. Ends the process after `--help`, `--version` (exit code 0) and on a command
+/// line that cannot be read (exit code 2).
+#[must_use]
+pub fn parse() -> Args {
+    Args::try_parse().unwrap_or_else(|error| {
+        let text = error.to_string();
+        let clean = without_logins(&text);
+        if clean == text || !error.use_stderr() {
+            error.exit();
+        }
+        let _ = std::io::stderr().write_all(clean.as_bytes());
+        std::process::exit(error.exit_code());
+    })
+}
+
+/// The text with `://***@` in the place of every `://user:password@`.
+fn without_logins(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, after) = rest.split_at(start + 3);
+        out.push_str(before);
+        let end = after.find(['\n', ' ', '\'']).unwrap_or(after.len());
+        rest = after[..end].rfind('@').map_or(after, |at| {
+            out.push_str("***");
+            &after[at..]
+        });
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// All commands, those included that [`Command`] does not have yet.
+    #[derive(Debug, Parser)]
+    struct All {
+        #[command(flatten)]
+        global: GlobalArgs,
+        #[command(subcommand)]
+        command: AllCommands,
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum AllCommands {
+        Demo(DemoArgs),
+        Check(CheckArgs),
+        Run(RunArgs),
+        Status(StatusArgs),
+        Verify(VerifyArgs),
+        Reset(ResetArgs),
+    }
+
+    #[test]
+    fn clap_finds_no_fault() {
+        Args::command().debug_assert();
+        All::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_and_behind_the_command() {
+        let url = "mysql://u:hunter2@h/d";
+        let line = ["sirenia", "--source-url", url, "run", "--once", "--tables", "a,b*", "--log-format", "json"];
+        let all = All::try_parse_from(line).unwrap();
+        assert!(!format!("{all:?}").contains("hunter2"));
+        let AllCommands::Run(run) = &all.command else { panic!("not run") };
+        assert!(run.once);
+        assert_eq!(run.tables.tables, ["a", "b*"]);
+        let inputs = all.global.clone().inputs(|raw| run.flags(raw));
+        assert_eq!(inputs.flags.tables.include.as_deref().map(<[String]>::len), Some(2));
+        assert_eq!(inputs.flags.log.format, Some(LogFormat::Json));
+        assert!(inputs.flags.source.url.is_some());
+    }
+
+    #[test]
+    fn every_command_reads_its_flags() {
+        for line in [
+            "demo --mysql --keep --tables 5 --rows 10 --seed 3 --seconds 1",
+            "check --config x.toml --tables a",
+            "status --json --watch",
+            "verify --counts --json --tables a",
+            "reset --yes --pipeline lab",
+        ] {
+            All::try_parse_from(std::iter::once("sirenia").chain(line.split(' '))).expect(line);
+        }
+        for line in ["demo --tables 0", "run --log-format xml", "explode", ""] {
+            let error = All::try_parse_from(["sirenia"].into_iter().chain(line.split_terminator(' '))).expect_err(line);
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn a_misplaced_url_loses_its_login() {
+        let line = ["sirenia", "check", "mysql://u:hun@ter2@h/d"];
+        let error = Args::try_parse_from(line).unwrap_err().to_string();
+        assert!(error.contains("hun@ter2"), "clap repeats what it cannot read: {error}");
+        let clean = without_logins(&error);
+        assert!(!clean.contains("hun") && clean.contains("'mysql://***@h/d'"), "{clean}");
+        assert_eq!(without_logins("see https://example.org/"), "see https://example.org/");
+    }
+}

@@ -1,0 +1,45 @@
+//! The command line: arguments as typed, settings resolved, one file per command group.
+//!
+//! Data goes to stdout, everything else to stderr. A command returns its exit code: 0 done, 1 the answer is no;
+//! errors carry theirs ([`crate::error::ErrorKind::exit_code`]). A command is in [`args::Command`] once it works.
+
+pub mod args;
+pub mod check;
+pub mod logging;
+pub mod progress;
+pub mod reset;
+pub mod run;
+pub mod status;
+
+use crate::config::{Config, Raw};
+use crate::error::{Error, ErrorKind, Result};
+use args::{Args, Command, GlobalArgs};
+use std::io::Write;
+
+/// Does what the command line says and returns the exit code.
+pub async fn dispatch(args: Args) -> Result<u8> {
+    let Args { global, command } = args;
+    match command {
+        Command::Check(args) => check::run(&settings(global, |raw| args.tables.flags(raw))?).await,
+        Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
+    }
+}
+
+/// Resolves the settings, starts logging as they say, and logs their warnings.
+fn settings(global: GlobalArgs, command: impl FnOnce(&mut Raw)) -> Result<Config> {
+    let config = global.inputs(command).resolve()?;
+    logging::init(&config.log)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// Writes data to stdout. A reader that has gone away (`| head`) ends the process as it does other tools'.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(|error| Error::new(ErrorKind::Io, "stdout cannot be written").with_source(error)),
+    }
+}

@@ -1,0 +1,308 @@
+//! The settings as the rest of the program reads them: checked against each other, every default filled in.
+
+use crate::config::choice::choice;
+use crate::config::endpoint::{Endpoint, Side};
+use crate::config::raw::{Raw, RawApply, RawLease, RawRule};
+use crate::config::secret_url;
+use crate::config::units::ByteSize;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mapping::{Mapping, TableRule};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the checkpoint and the lease are kept under; `default` if not set.
+    pub pipeline: String,
+    /// The MySQL or MariaDB server.
+    pub source: Endpoint,
+    /// The PostgreSQL server.
+    pub target: Endpoint,
+    /// What is carried, and under which names.
+    pub mapping: Mapping,
+    /// Choices of the type map.
+    pub types: TypeChoices,
+    /// Sizes.
+    pub apply: ApplySettings,
+    /// Who may write.
+    pub lease: LeaseSettings,
+    /// Where HTTP listens; none when it is off.
+    pub http: Option<SocketAddr>,
+    /// What goes to stderr.
+    pub log: LogSettings,
+    /// What looked wrong but stops nothing; to be logged once logging is up.
+    pub warnings: Vec<String>,
+}
+
+choice! {
+    /// How changes are captured.
+    Capture {
+        /// From the binary log.
+        Binlog = "binlog",
+        /// By triggers into an audit log.
+        Triggers = "triggers",
+    }
+}
+
+choice! {
+    /// What `tinyint(1)` becomes.
+    TinyInt1 {
+        /// The number it is.
+        SmallInt = "smallint",
+        /// True for anything but 0.
+        Boolean = "boolean",
+    }
+}
+
+choice! {
+    /// What `bigint unsigned` becomes.
+    BigintUnsigned {
+        /// `bigint` where no value exceeds 2^63−1.
+        BigInt = "bigint",
+        /// Always `numeric(20,0)`.
+        Numeric = "numeric",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+/// Choices of the type map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypeChoices {
+    /// What `tinyint(1)` becomes.
+    pub tinyint1: TinyInt1,
+    /// What `bigint unsigned` becomes.
+    pub bigint_unsigned: BigintUnsigned,
+}
+
+/// Sizes of what is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApplySettings {
+    /// Rows after which a batch is cut at the next commit.
+    pub batch_rows: usize,
+    /// Bytes after which a batch is cut at the next commit.
+    pub batch_bytes: usize,
+    /// Bytes that all queues and batches may hold together.
+    pub memory: usize,
+    /// Tables read at once by the snapshot.
+    pub readers: usize,
+}
+
+/// Who may write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// Until a lease that is not renewed expires.
+    pub ttl: Duration,
+    /// Name of this instance.
+    pub holder: String,
+}
+
+/// What goes to stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A level (`info`), or a filter (`sirenia=debug,warn`).
+    pub level: String,
+}
+
+/// The schema of our control tables on the target, which no table may be carried into.
+const CONTROL_SCHEMA: &str = "sirenia";
+
+impl Config {
+    pub(super) fn resolve(raw: Raw, warnings: Vec<String>) -> Result<Self> {
+        if raw.source.capture == Some(Capture::Triggers) {
+            return Err(bad("source.capture = \"triggers\" is not available yet")
+                .with_hint("set capture = \"binlog\", or leave it out"));
+        }
+        let databases = databases(&raw)?;
+        let mapping = mapping(&raw, &databases)?;
+        let http = listen(raw.http.listen.as_deref())?;
+        let log = LogSettings {
+            format: raw.log.format.unwrap_or(LogFormat::Text),
+            level: raw.log.level.unwrap_or_else(|| "info".into()),
+        };
+        let types = TypeChoices {
+            tinyint1: raw.types.tinyint1.unwrap_or(TinyInt1::SmallInt),
+            bigint_unsigned: raw.types.bigint_unsigned.unwrap_or(BigintUnsigned::BigInt),
+        };
+        Ok(Self {
+            pipeline: pipeline(raw.pipeline)?,
+            source: raw.source.login().resolve(Side::Source, databases.into_iter().next())?,
+            target: raw.target.login().resolve(Side::Target, None)?,
+            mapping,
+            types,
+            apply: apply(&raw.apply)?,
+            lease: lease(raw.lease)?,
+            http,
+            log,
+            warnings,
+        })
+    }
+}
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+fn pipeline(name: Option<String>) -> Result<String> {
+    let name = name.unwrap_or_else(|| "default".into());
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+        return Err(bad("the pipeline's name must be 1 to 40 of the characters a-z 0-9 _ -"));
+    }
+    Ok(name)
+}
+
+/// The source's databases, the one to connect to first; empty when none is named.
+fn databases(raw: &Raw) -> Result<Vec<String>> {
+    let login = raw.source.login();
+    let in_url = login.url.as_ref().map(|url| secret_url::parse(Side::Source, url)).transpose()?;
+    let single = login.database.or_else(|| in_url.and_then(|url| url.database));
+    let Some(list) = &raw.source.databases else { return Ok(single.into_iter().collect()) };
+    if list.is_empty() || list.iter().any(String::is_empty) {
+        return Err(bad("source.databases is empty or names an empty database"));
+    }
+    let mut list = list.clone();
+    // why: the list may stand in a stronger place than a URL whose database it leaves out
+    if let Some(first) = single.and_then(|single| list.iter().position(|name| *name == single)) {
+        list.swap(0, first);
+    }
+    Ok(list)
+}
+
+fn mapping(raw: &Raw, databases: &[String]) -> Result<Mapping> {
+    let schemas = raw.target.schemas.clone().unwrap_or_default();
+    if let Some(unknown) = schemas.keys().find(|name| !databases.contains(name)) {
+        return Err(bad(format!("[target.schemas] maps the database {unknown}, which is not carried"))
+            .with_hint(format!("add it to source.databases, which is now: {}", databases.join(", "))));
+    }
+    let mut map = BTreeMap::new();
+    for database in databases {
+        let schema = match (schemas.get(database), &raw.target.schema) {
+            (Some(schema), _) => schema.clone(),
+            (None, schema) if databases.len() == 1 => schema.clone().unwrap_or_else(|| "public".into()),
+            (None, None) => database.clone(),
+            (None, Some(_)) => {
+                return Err(bad(format!(
+                    "target.schema cannot stand for several databases: where does {database} go?"
+                ))
+                .with_hint(format!("[target.schemas]\n{database} = \"…\"")));
+            }
+        };
+        if schema.is_empty() || schema == CONTROL_SCHEMA || schema == "information_schema" || schema.starts_with("pg_")
+        {
+            return Err(bad(format!("tables cannot go to the target schema \"{schema}\""))
+                .with_hint("name another in [target] schema or [target.schemas]"));
+        }
+        if let Some((other, _)) = map.iter().find(|(_, taken)| **taken == schema) {
+            return Err(bad(format!("the databases {other} and {database} both go to the target schema {schema}"))
+                .with_hint("give each its own in [target.schemas]"));
+        }
+        map.insert(database.clone(), schema);
+    }
+    let rules = raw.tables.rules.clone().unwrap_or_default();
+    let rules = rules.into_iter().map(|(table, raw)| rule(&table, raw).map(|rule| (table, rule)));
+    Ok(Mapping {
+        databases: map,
+        include: patterns("include", raw.tables.include.as_deref())?,
+        exclude: patterns("exclude", raw.tables.exclude.as_deref())?,
+        tables: rules.collect::<Result<_>>()?,
+    })
+}
+
+fn patterns(key: &str, list: Option<&[String]>) -> Result<Vec<String>> {
+    let list = list.unwrap_or_default();
+    if list.iter().any(String::is_empty) {
+        return Err(bad(format!("tables.{key} holds an empty pattern")));
+    }
+    Ok(list.to_vec())
+}
+
+fn rule(table: &str, raw: RawRule) -> Result<TableRule> {
+    let place = || format!("[tables.rules.\"{table}\"]");
+    if raw.rename.as_ref().is_some_and(String::is_empty) || raw.rename_columns.values().any(String::is_empty) {
+        return Err(bad(format!("{}: a new name is empty", place())));
+    }
+    if let Some(both) = raw.exclude_columns.iter().find(|column| raw.rename_columns.contains_key(*column)) {
+        return Err(bad(format!("{}: the column {both} is both excluded and renamed", place())));
+    }
+    let mut names: Vec<_> = raw.rename_columns.values().collect();
+    names.sort();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(bad(format!("{}: two columns are renamed to {}", place(), pair[0])));
+    }
+    Ok(TableRule {
+        rename: raw.rename,
+        exclude_columns: raw.exclude_columns.into_iter().collect(),
+        rename_columns: raw.rename_columns,
+        rows: raw.rows.map(|rows| rows.parse().map_err(|error: Error| error.at(place()))).transpose()?,
+    })
+}
+
+fn apply(raw: &RawApply) -> Result<ApplySettings> {
+    let memory = raw.memory.unwrap_or(ByteSize(256 << 20));
+    let batch_bytes = raw.batch_bytes.unwrap_or(ByteSize((8 << 20).min(memory.0 / 4)));
+    let size = |name: &str, size: ByteSize, from: u64, to: u64| {
+        let fits = (from..=to).contains(&size.0);
+        let (from, to) = (ByteSize(from), ByteSize(to));
+        fits.then(|| usize::try_from(size.0).ok())
+            .flatten()
+            .ok_or_else(|| bad(format!("apply.{name} is {size}, not between {from} and {to}")))
+    };
+    let number = |name: &str, number: u64, to: u64| {
+        (1..=to)
+            .contains(&number)
+            .then(|| usize::try_from(number).ok())
+            .flatten()
+            .ok_or_else(|| bad(format!("apply.{name} is {number}, not between 1 and {to}")))
+    };
+    Ok(ApplySettings {
+        memory: size("memory", memory, 16 << 20, 1 << 40)?,
+        batch_bytes: size("batch_bytes", batch_bytes, 64 << 10, memory.0 / 2)?,
+        batch_rows: number("batch_rows", raw.batch_rows.unwrap_or(20_000), 10_000_000)?,
+        readers: number("readers", raw.readers.unwrap_or(2), 64)?,
+    })
+}
+
+fn lease(raw: RawLease) -> Result<LeaseSettings> {
+    let ttl = raw.ttl.unwrap_or(10);
+    if !(2..=3600).contains(&ttl) {
+        return Err(bad(format!("lease.ttl is {ttl}, not between 2 and 3600 seconds")));
+    }
+    let holder = raw.holder.unwrap_or_else(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
+        format!("{host}:{}", std::process::id())
+    });
+    if holder.is_empty() {
+        return Err(bad("lease.holder is empty"));
+    }
+    Ok(LeaseSettings { ttl: Duration::from_secs(ttl), holder })
+}
+
+/// Where HTTP listens: `127.0.0.1:9477` if not set, nowhere if `off`.
+pub(super) fn listen(text: Option<&str>) -> Result<Option<SocketAddr>> {
+    match text.map(str::trim) {
+        None => Ok(Some(SocketAddr::from(([127, 0, 0, 1], 9477)))),
+        Some("off") => Ok(None),
+        Some(text) => {
+            let port = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+            let local = port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+            local.or_else(|| text.parse().ok()).map(Some).ok_or_else(|| {
+                bad(format!("http.listen is not an address with a port: {text}"))
+                    .with_hint("write listen = \"127.0.0.1:9477\" or listen = \"off\"")
+            })
+        }
+    }
+}

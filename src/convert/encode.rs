@@ -1,0 +1,384 @@
+//! One column's values become fields of binary COPY.
+//!
+//! Compiled once per column from its source type and its planned type; then a [`ValueRef`] enters and exactly one field
+//! leaves, with the [`Reasons`] for which the value was changed. What the ways into the program hand over differently is
+//! made one here: padding of BINARY, UUID and INET, trailing spaces of CHAR, text and binary JSON.
+//!
+//! A [`Fault`] names no table; [`super::row`] puts the name to it. After a fault the output may hold half a field.
+
+use super::binary::{ewkb, uuid_of_text, zero_padded};
+use super::charset::Decoder;
+use super::json;
+use super::plan::PgType;
+use super::sanitize::{Reason, Reasons};
+use super::temporal;
+use crate::copy_format as copy;
+use crate::error::Error;
+use crate::schema::{Charset, SourceType};
+use crate::value::ValueRef;
+
+/// Why a value has no field.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// A kind of value that the column's type never has: decoder and schema disagree.
+    Kind,
+    /// A value that the column's type never has.
+    Corrupt(&'static str),
+    /// It would have to be changed, where no value may be.
+    Changed(Reason),
+    /// Longer than a field of PostgreSQL can be.
+    TooLong,
+    /// `bigint unsigned` above 2^63−1.
+    BigintOverflow,
+    /// A `tinyint(1)` other than 0 and 1.
+    NotBoolean,
+    /// TIME outside 00:00:00…23:59:59.
+    NotTimeOfDay,
+    /// A character set without a decoder, in a column that is not carried.
+    Unsupported,
+    /// Binary JSON that cannot be read.
+    Json(Error),
+}
+
+/// Buffers that rows share.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) text: Vec<u8>,
+    nesting: Vec<bool>,
+}
+
+/// How text of a column becomes UTF-8.
+#[derive(Debug)]
+pub(super) struct Text {
+    decoder: Decoder,
+    /// CHAR: the binlog and SELECT leave out trailing spaces, other ways may not.
+    strip_spaces: bool,
+    /// The most characters that the target takes.
+    chars: Option<u32>,
+}
+
+/// How the values of one column become fields.
+#[derive(Debug)]
+pub(super) enum Encode {
+    Int {
+        min: i64,
+        max: u64,
+        to: PgType,
+    },
+    Decimal {
+        scale: u8,
+    },
+    Float,
+    Double,
+    Bit {
+        bits: u8,
+        boolean: bool,
+    },
+    Date {
+        nullable: bool,
+    },
+    DateTime {
+        nullable: bool,
+    },
+    Timestamp {
+        nullable: bool,
+    },
+    Interval,
+    TimeOfDay,
+    Text(Text),
+    /// Binary data, padded to the length if there is one.
+    Bytes {
+        padded: Option<usize>,
+    },
+    Enum(Vec<Box<[u8]>>),
+    Set(Vec<Box<[u8]>>),
+    Json {
+        jsonb: bool,
+    },
+    Geometry,
+    Vector,
+    Uuid,
+    Inet4,
+    Inet6,
+    Unsupported,
+}
+
+impl Text {
+    /// The decoder of a text type; `None` for others and for character sets without one.
+    pub(super) fn of(ty: &SourceType, chars: Option<u32>) -> Option<Self> {
+        let decoder = Decoder::of(&ty.charset()?.name)?;
+        Some(Self { decoder, strip_spaces: matches!(ty, SourceType::Char { .. }), chars })
+    }
+
+    pub(super) fn append(&self, bytes: &[u8], out: &mut Vec<u8>) -> Reasons {
+        let start = out.len();
+        let reasons = self.decoder.append(bytes, out);
+        if self.strip_spaces {
+            let kept = out[start..].iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+            out.truncate(start + kept);
+        }
+        // U+FFFD for each byte of a broken character may be more characters than were declared
+        if let Some(chars) = self.chars.filter(|_| reasons.contains(Reason::InvalidBytes)) {
+            let starts = (start..out.len()).filter(|at| out[*at] & 0xC0 != 0x80);
+            let end = starts.clone().nth(chars as usize);
+            out.truncate(end.unwrap_or(out.len()));
+        }
+        reasons
+    }
+}
+
+impl Encode {
+    /// The conversion from `ty` to `to`; `None` when there is none.
+    pub(super) fn of(ty: &SourceType, to: &PgType, nullable: bool) -> Option<Self> {
+        let labels = |texts: &[String]| texts.iter().map(|text| text.as_bytes().into()).collect();
+        Some(match (ty, to) {
+            (
+                SourceType::Int { .. } | SourceType::Year,
+                PgType::Boolean | PgType::SmallInt | PgType::Integer | PgType::BigInt | PgType::Numeric { .. },
+            ) => {
+                let (min, max) = range(ty);
+                Self::Int { min, max, to: to.clone() }
+            }
+            (SourceType::Decimal { scale, .. }, PgType::Numeric { .. }) => Self::Decimal { scale: *scale },
+            (SourceType::Float, PgType::Real) => Self::Float,
+            (SourceType::Double, PgType::Double) => Self::Double,
+            (SourceType::Bit { bits }, PgType::Boolean) if *bits <= 1 => Self::Bit { bits: 1, boolean: true },
+            (SourceType::Bit { bits }, PgType::Bit(n)) if u32::from(*bits) == *n => {
+                Self::Bit { bits: *bits, boolean: false }
+            }
+            (SourceType::Date, PgType::Date) => Self::Date { nullable },
+            (SourceType::DateTime { .. }, PgType::Timestamp(_)) => Self::DateTime { nullable },
+            (SourceType::Timestamp { .. }, PgType::TimestampTz(_)) => Self::Timestamp { nullable },
+            (SourceType::Time { .. }, PgType::Interval(_)) => Self::Interval,
+            (SourceType::Time { .. }, PgType::Time(_)) => Self::TimeOfDay,
+            (SourceType::Char { chars, charset: Charset { name, .. } }, PgType::Bytea) if name == "binary" => {
+                Self::Bytes { padded: Some(*chars as usize) }
+            }
+            (SourceType::VarChar { .. } | SourceType::Text { .. }, PgType::Bytea) => Self::Bytes { padded: None },
+            (
+                SourceType::Char { .. } | SourceType::VarChar { .. } | SourceType::Text { .. },
+                PgType::Varchar(_) | PgType::Text,
+            ) => {
+                let chars = if let PgType::Varchar(chars) = to { Some(*chars) } else { None };
+                Text::of(ty, chars).map_or(Self::Unsupported, Self::Text)
+            }
+            (SourceType::Binary { len }, PgType::Bytea) => Self::Bytes { padded: Some(*len as usize) },
+            (SourceType::VarBinary { .. } | SourceType::Blob { .. }, PgType::Bytea) => Self::Bytes { padded: None },
+            (SourceType::Enum { labels: texts }, PgType::Text | PgType::Varchar(_)) => Self::Enum(labels(texts)),
+            (SourceType::Set { members }, PgType::TextArray) => Self::Set(labels(members)),
+            (SourceType::Json { .. }, PgType::Jsonb) => Self::Json { jsonb: true },
+            (SourceType::Json { .. }, PgType::Json | PgType::Text) => Self::Json { jsonb: false },
+            (SourceType::Geometry, PgType::Bytea) => Self::Geometry,
+            (SourceType::Vector, PgType::RealArray) => Self::Vector,
+            (SourceType::Uuid, PgType::Uuid) => Self::Uuid,
+            (SourceType::Inet4, PgType::Inet) => Self::Inet4,
+            (SourceType::Inet6, PgType::Inet) => Self::Inet6,
+            _ => return None,
+        })
+    }
+
+    /// Appends the value's field.
+    pub(super) fn append(
+        &self,
+        value: &ValueRef<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Reasons, Fault> {
+        match (self, value) {
+            (_, ValueRef::Null) => copy::null(out),
+            (Self::Int { min, max, to }, ValueRef::Int(value)) => {
+                if value < min || u64::try_from(*value).is_ok_and(|value| value > *max) {
+                    return Err(OUT_OF_RANGE);
+                }
+                integer(to, *value < 0, value.unsigned_abs(), out)?;
+            }
+            (Self::Int { max, to, .. }, ValueRef::UInt(value)) => {
+                if value > max {
+                    return Err(OUT_OF_RANGE);
+                }
+                integer(to, false, *value, out)?;
+            }
+            (Self::Decimal { scale }, ValueRef::Decimal(value)) => copy::numeric(out, value, *scale),
+            (Self::Float, ValueRef::Float(value)) => copy::float4(out, *value),
+            // SELECT gives all digits of a FLOAT only as `col + 0e0`, a DOUBLE
+            (Self::Float, ValueRef::Double(value)) if f64::from(*value as f32).to_bits() == value.to_bits() => {
+                copy::float4(out, *value as f32);
+            }
+            (Self::Float, ValueRef::Double(_)) => return Err(Fault::Corrupt("no FLOAT has this value")),
+            (Self::Double, ValueRef::Double(value)) => copy::float8(out, *value),
+            (Self::Bit { bits, boolean }, ValueRef::Bit(value)) => {
+                if value.checked_shr((*bits).into()).is_some_and(|beyond| beyond != 0) {
+                    return Err(Fault::Corrupt("more bits than declared"));
+                }
+                if *boolean { copy::boolean(out, *value != 0) } else { copy::bit(out, *bits, *value) }
+            }
+            (Self::Date { nullable }, ValueRef::Date(value)) => {
+                return Ok(placed(temporal::date(*value), *nullable, temporal::SAFE_DATE, out, copy::date));
+            }
+            (Self::DateTime { nullable }, ValueRef::DateTime(value)) => {
+                let micros = temporal::datetime(value).map_err(Fault::Corrupt)?;
+                return Ok(placed(micros, *nullable, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
+            }
+            (Self::Timestamp { nullable }, ValueRef::Timestamp { seconds, micros }) => {
+                let micros = temporal::timestamp(*seconds, *micros).map_err(Fault::Corrupt)?;
+                return Ok(placed(micros, *nullable, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
+            }
+            (Self::Interval, ValueRef::Time(value)) => {
+                copy::interval(out, temporal::time(value).map_err(Fault::Corrupt)?, 0, 0);
+            }
+            (Self::TimeOfDay, ValueRef::Time(value)) => {
+                let micros = temporal::time(value).map_err(Fault::Corrupt)?;
+                if !(0..copy::MICROS_PER_DAY).contains(&micros) {
+                    return Err(Fault::NotTimeOfDay);
+                }
+                copy::time(out, micros);
+            }
+            (Self::Text(text), ValueRef::Bytes(bytes)) => return field(out, |out| Ok(text.append(bytes, out))),
+            (Self::Bytes { padded: None }, ValueRef::Bytes(bytes)) => whole(bytes, out)?,
+            (Self::Bytes { padded: Some(length) }, ValueRef::Bytes(bytes)) => {
+                if bytes.len() > *length {
+                    return Err(Fault::Corrupt("more bytes than declared"));
+                }
+                return field(out, |out| {
+                    out.extend_from_slice(bytes);
+                    out.resize(out.len() + length - bytes.len(), 0);
+                    Ok(Reasons::NONE)
+                });
+            }
+            (Self::Enum(_), ValueRef::Enum(0)) => {
+                whole(b"", out)?;
+                return Ok(Reason::EnumZero.into());
+            }
+            (Self::Enum(labels), ValueRef::Enum(index)) => match labels.get(usize::from(*index) - 1) {
+                Some(label) => whole(label, out)?,
+                None => return Err(Fault::Corrupt("ENUM index beyond its labels")),
+            },
+            (Self::Set(members), ValueRef::Set(bits)) => {
+                if bits.checked_shr(members.len() as u32).is_some_and(|beyond| beyond != 0) {
+                    return Err(Fault::Corrupt("SET bit beyond its members"));
+                }
+                let chosen = members.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+                copy::text_array(out, chosen.map(|(_, member)| &**member));
+            }
+            (Self::Json { jsonb }, ValueRef::Bytes(_) | ValueRef::JsonBinary(_)) => {
+                return field(out, |out| {
+                    if *jsonb {
+                        out.push(copy::JSONB_VERSION);
+                    }
+                    json(value, scratch, out)
+                });
+            }
+            (Self::Geometry, ValueRef::Bytes(bytes)) => {
+                return field(out, |out| ewkb(bytes, out).map(|()| Reasons::NONE).map_err(Fault::Corrupt));
+            }
+            (Self::Vector, ValueRef::Bytes(bytes)) => {
+                let (floats, rest) = bytes.as_chunks::<4>();
+                if !rest.is_empty() {
+                    return Err(Fault::Corrupt("a vector's length is no multiple of 4"));
+                }
+                copy::float4_array(out, floats.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+            }
+            (Self::Uuid, ValueRef::Bytes(bytes)) => {
+                let parsed = if bytes.len() == 36 { uuid_of_text(bytes) } else { zero_padded(bytes) };
+                copy::uuid(out, parsed.ok_or(Fault::Corrupt("no UUID"))?);
+            }
+            (Self::Inet4, ValueRef::Bytes(bytes)) => {
+                copy::inet4(out, zero_padded(bytes).ok_or(Fault::Corrupt("more than 4 bytes of INET4"))?);
+            }
+            (Self::Inet6, ValueRef::Bytes(bytes)) => {
+                copy::inet6(out, zero_padded(bytes).ok_or(Fault::Corrupt("more than 16 bytes of INET6"))?);
+            }
+            (Self::Unsupported, ValueRef::Bytes(_)) => return Err(Fault::Unsupported),
+            _ => return Err(Fault::Kind),
+        }
+        Ok(Reasons::NONE)
+    }
+}
+
+const OUT_OF_RANGE: Fault = Fault::Corrupt("a number outside its type's range");
+
+/// The smallest and the largest number of an integer type.
+fn range(ty: &SourceType) -> (i64, u64) {
+    match ty {
+        SourceType::Int { bytes, unsigned, .. } => {
+            let bits = u32::from((*bytes).clamp(1, 8)) * 8;
+            let unsigned_max = u64::MAX >> (64 - bits);
+            if *unsigned { (0, unsigned_max) } else { (i64::MIN >> (64 - bits), unsigned_max >> 1) }
+        }
+        _ => (0, 2155),
+    }
+}
+
+fn integer(to: &PgType, negative: bool, magnitude: u64, out: &mut Vec<u8>) -> Result<(), Fault> {
+    if let PgType::Numeric { .. } = to {
+        copy::numeric_whole(out, negative, magnitude);
+        return Ok(());
+    }
+    let value = if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() };
+    let value = value.ok_or(Fault::BigintOverflow)?;
+    match to {
+        PgType::BigInt => copy::int8(out, value),
+        PgType::Integer => copy::int4(out, i32::try_from(value).map_err(|_| OUT_OF_RANGE)?),
+        PgType::SmallInt => copy::int2(out, i16::try_from(value).map_err(|_| OUT_OF_RANGE)?),
+        _ if (0..=1).contains(&value) => copy::boolean(out, value == 1),
+        _ => return Err(Fault::NotBoolean),
+    }
+    Ok(())
+}
+
+/// Writes a date or timestamp; in place of one that PostgreSQL does not have, NULL or the safe one.
+fn placed<T>(
+    value: Result<T, Reason>,
+    nullable: bool,
+    safe: T,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>, T),
+) -> Reasons {
+    match value {
+        Ok(value) => {
+            write(out, value);
+            Reasons::NONE
+        }
+        Err(reason) => {
+            if nullable {
+                copy::null(out)
+            } else {
+                write(out, safe)
+            }
+            reason.into()
+        }
+    }
+}
+
+/// Writes a field around what `write` appends.
+fn field(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<Reasons, Fault>) -> Result<Reasons, Fault> {
+    let begun = copy::begin(out);
+    let reasons = write(out)?;
+    if copy::finish(out, begun) { Ok(reasons) } else { Err(Fault::TooLong) }
+}
+
+fn whole(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    if copy::bytes(out, bytes) { Ok(()) } else { Err(Fault::TooLong) }
+}
+
+fn json(value: &ValueRef<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<Reasons, Fault> {
+    let Scratch { text, nesting } = scratch;
+    text.clear();
+    match value {
+        ValueRef::Bytes(bytes) if std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0) => {
+            Ok(json::clean(bytes, nesting, out))
+        }
+        ValueRef::Bytes(bytes) => {
+            let reasons = Decoder::Utf8.append(bytes, text);
+            Ok(reasons | json::clean(text, nesting, out))
+        }
+        ValueRef::JsonBinary(bytes) => {
+            json::binary_to_text(bytes, text).map_err(Fault::Json)?;
+            Ok(json::clean(text, nesting, out))
+        }
+        _ => Err(Fault::Kind),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+use super::super::sample::{charset, int};
+use super::super::typemap::{TypeOptions, default_type};
+use super::*;
+use crate::value::{Date, DateTime, Decimal, Time};
+use proptest::prelude::*;
+
+fn append(encode: &Encode, value: &ValueRef<'_>) -> Result<(Vec<u8>, Reasons), Fault> {
+    let mut out = Vec::new();
+    let reasons = encode.append(value, &mut Scratch::default(), &mut out)?;
+    let length = i32::from_be_bytes(*out.first_chunk().unwrap());
+    assert_eq!(usize::try_from(length).unwrap_or(0), out.len() - 4, "one whole field");
+    Ok((out, reasons))
+}
+
+fn encode(ty: &SourceType, to: &PgType) -> Encode {
+    Encode::of(ty, to, true).unwrap()
+}
+
+/// Converted to the type's default: the field without its length.
+fn plain(ty: &SourceType, value: ValueRef<'_>) -> Vec<u8> {
+    let (out, reasons) = append(&encode(ty, &default_type(ty, &TypeOptions::default())), &value).unwrap();
+    assert!(reasons.is_empty());
+    out[4..].to_vec()
+}
+
+fn changed(ty: &SourceType, value: ValueRef<'_>) -> (String, Reason) {
+    let (out, reasons) = append(&encode(ty, &default_type(ty, &TypeOptions::default())), &value).unwrap();
+    (String::from_utf8(out[4..].to_vec()).unwrap(), reasons.first().unwrap())
+}
+
+fn fault(ty: &SourceType, value: ValueRef<'_>) -> Fault {
+    append(&encode(ty, &default_type(ty, &TypeOptions::default())), &value).unwrap_err()
+}
+
+fn text(ty: fn(u32, Charset) -> SourceType, set: &str) -> SourceType {
+    ty(4, charset(set))
+}
+
+fn char(chars: u32, charset: Charset) -> SourceType {
+    SourceType::Char { chars, charset }
+}
+
+fn varchar(chars: u32, charset: Charset) -> SourceType {
+    SourceType::VarChar { chars, charset }
+}
+
+#[test]
+fn integers_take_the_planned_width() {
+    assert_eq!(plain(&int(1, false), ValueRef::Int(-1)), [0xff, 0xff]);
+    assert_eq!(plain(&int(4, true), ValueRef::UInt(u32::MAX.into())), (u32::MAX as i64).to_be_bytes());
+    assert_eq!(plain(&int(8, false), ValueRef::Int(i64::MIN)), i64::MIN.to_be_bytes());
+    assert_eq!(plain(&SourceType::Year, ValueRef::UInt(2155)), 2155i16.to_be_bytes());
+    let wide = encode(&int(2, false), &PgType::BigInt);
+    assert_eq!(append(&wide, &ValueRef::Int(-7)).unwrap().0[4..], (-7i64).to_be_bytes());
+    let numeric = encode(&int(8, false), &PgType::Numeric { precision: 20, scale: 0 });
+    assert_eq!(append(&numeric, &ValueRef::Int(i64::MIN)).unwrap().0[4..12], [0, 5, 0, 4, 0x40, 0, 0, 0]);
+    let boolean = encode(&int(1, false), &PgType::Boolean);
+    assert_eq!(append(&boolean, &ValueRef::Int(1)).unwrap().0[4..], [1]);
+    assert!(matches!(append(&boolean, &ValueRef::Int(2)), Err(Fault::NotBoolean)));
+    assert!(matches!(append(&boolean, &ValueRef::Int(-1)), Err(Fault::NotBoolean)));
+}
+
+#[test]
+fn numbers_outside_their_type_are_damage() {
+    for (ty, value) in [
+        (int(1, false), ValueRef::Int(128)),
+        (int(1, true), ValueRef::Int(-1)),
+        (int(3, false), ValueRef::Int(-8_388_609)),
+        (int(4, false), ValueRef::UInt(1 << 31)),
+        (int(8, false), ValueRef::UInt(1 << 63)),
+        (SourceType::Year, ValueRef::Int(-1)),
+        (SourceType::Float, ValueRef::Double(0.1)),
+        (SourceType::Bit { bits: 3 }, ValueRef::Bit(8)),
+        (SourceType::Bit { bits: 1 }, ValueRef::Bit(2)),
+    ] {
+        assert!(matches!(fault(&ty, value), Fault::Corrupt(_)), "{ty:?} {value:?}");
+    }
+    assert!(matches!(fault(&int(8, true), ValueRef::UInt(1 << 63)), Fault::BigintOverflow));
+    assert_eq!(plain(&int(8, true), ValueRef::UInt((1 << 63) - 1)), i64::MAX.to_be_bytes());
+    assert_eq!(plain(&SourceType::Bit { bits: 64 }, ValueRef::Bit(u64::MAX)).len(), 12);
+}
+
+#[test]
+fn a_float_is_the_same_by_either_way() {
+    let value = 16_777_217.0f64 as f32;
+    assert_eq!(
+        plain(&SourceType::Float, ValueRef::Float(value)),
+        plain(&SourceType::Float, ValueRef::Double(value.into()))
+    );
+}
+
+#[test]
+fn dates_that_do_not_exist_become_null_or_1970() {
+    let partial = Date { year: 2023, month: 0, day: 15 };
+    let zero = ValueRef::Timestamp { seconds: 0, micros: 0 };
+    let datetime = ValueRef::DateTime(DateTime { date: partial, ..DateTime::default() });
+    for (ty, to, value, safe, reason) in [
+        (SourceType::Date, PgType::Date, ValueRef::Date(partial), &[0xff, 0xff, 0xd5, 0x33][..], Reason::InvalidDate),
+        (
+            SourceType::DateTime { fsp: 0 },
+            PgType::Timestamp(0),
+            datetime,
+            &(-946_684_800_000_000i64).to_be_bytes(),
+            Reason::InvalidDate,
+        ),
+        (
+            SourceType::Timestamp { fsp: 0 },
+            PgType::TimestampTz(0),
+            zero,
+            &(-946_684_800_000_000i64).to_be_bytes(),
+            Reason::ZeroDate,
+        ),
+    ] {
+        let nullable = Encode::of(&ty, &to, true).unwrap();
+        assert_eq!(append(&nullable, &value).unwrap(), (vec![0xff; 4], reason.into()));
+        let (out, reasons) = append(&Encode::of(&ty, &to, false).unwrap(), &value).unwrap();
+        assert_eq!((&out[4..], reasons), (safe, reason.into()));
+    }
+}
+
+#[test]
+fn times() {
+    let late = ValueRef::Time(Time { negative: true, hours: 838, minutes: 59, seconds: 59, micros: 0 });
+    let expected = [(-3_020_399_000_000i64).to_be_bytes().as_slice(), &[0; 8]].concat();
+    assert_eq!(plain(&SourceType::Time { fsp: 0 }, late), expected);
+    let of_day = encode(&SourceType::Time { fsp: 0 }, &PgType::Time(0));
+    assert!(matches!(append(&of_day, &late), Err(Fault::NotTimeOfDay)));
+    let noon = ValueRef::Time(Time { hours: 12, ..Time::default() });
+    assert_eq!(append(&of_day, &noon).unwrap().0[4..], 43_200_000_000i64.to_be_bytes());
+}
+
+#[test]
+fn text_becomes_utf8() {
+    assert_eq!(plain(&text(varchar, "latin1"), ValueRef::Bytes(b"\xE9 ")), "é ".as_bytes());
+    assert_eq!(plain(&text(char, "latin1"), ValueRef::Bytes(b"\xE9  ")), "é".as_bytes());
+    assert_eq!(plain(&text(char, "ucs2"), ValueRef::Bytes(b"\0a\0 ")), b"a");
+    assert_eq!(plain(&text(char, "utf8mb4"), ValueRef::Bytes(b"   ")), b"");
+    assert_eq!(changed(&text(varchar, "utf8mb4"), ValueRef::Bytes(b"a\0b")), ("ab".into(), Reason::NulByte));
+    // a broken character may not make the text longer than the column
+    let broken = ValueRef::Bytes(b"\xF0\xFF\xFF\xFF\xFF\xFF");
+    assert_eq!(changed(&text(varchar, "utf8mb4"), broken), ("\u{FFFD}".repeat(4), Reason::InvalidBytes));
+    assert!(matches!(append(&Encode::Unsupported, &ValueRef::Bytes(b"")), Err(Fault::Unsupported)));
+}
+
+#[test]
+fn binary_is_padded_back() {
+    let binary = SourceType::Binary { len: 4 };
+    assert_eq!(plain(&binary, ValueRef::Bytes(b"a")), b"a\0\0\0");
+    assert_eq!(plain(&SourceType::VarBinary { len: 4 }, ValueRef::Bytes(b"a\0")), b"a\0");
+    assert_eq!(plain(&text(char, "binary"), ValueRef::Bytes(b"a")), b"a\0\0\0");
+    assert_eq!(plain(&text(varchar, "binary"), ValueRef::Bytes(b"\xFF\0")), b"\xFF\0");
+    assert!(matches!(fault(&binary, ValueRef::Bytes(b"abcde")), Fault::Corrupt(_)));
+}
+
+#[test]
+fn enum_and_set() {
+    let labels = || vec!["a".to_owned(), "é".into(), String::new()];
+    let ty = SourceType::Enum { labels: labels() };
+    assert_eq!(plain(&ty, ValueRef::Enum(2)), "é".as_bytes());
+    assert_eq!(changed(&ty, ValueRef::Enum(0)), (String::new(), Reason::EnumZero));
+    assert!(matches!(fault(&ty, ValueRef::Enum(4)), Fault::Corrupt(_)));
+    let set = SourceType::Set { members: labels() };
+    let both = plain(&set, ValueRef::Set(0b11));
+    assert_eq!(both[20..], [0, 0, 0, 1, b'a', 0, 0, 0, 2, 0xC3, 0xA9]);
+    assert_eq!(plain(&set, ValueRef::Set(0)).len(), 12);
+    assert!(matches!(fault(&set, ValueRef::Set(8)), Fault::Corrupt(_)));
+    let full = SourceType::Set { members: (0..64).map(|n| n.to_string()).collect() };
+    assert_eq!(plain(&full, ValueRef::Set(u64::MAX))[12..16], 64u32.to_be_bytes());
+}
+
+#[test]
+fn json_is_the_same_by_either_way() {
+    let ty = SourceType::Json { text: false };
+    let expected = b"\x01{\"a\": 1}";
+    assert_eq!(plain(&ty, ValueRef::Bytes(b"{\"a\": 1}")), expected);
+    assert_eq!(plain(&ty, ValueRef::JsonBinary(b"{\"a\": 1}")), expected);
+    assert_eq!(changed(&ty, ValueRef::Bytes(b"[\"\\u0000\"]")), ("\u{1}[\"\"]".into(), Reason::NulByte));
+    assert_eq!(changed(&ty, ValueRef::Bytes(b"\"\xFF\"")), ("\u{1}\"\u{FFFD}\"".into(), Reason::InvalidBytes));
+    assert_eq!(changed(&ty, ValueRef::Bytes(b"{a}")), ("\u{1}\"{a}\"".into(), Reason::InvalidJson));
+    assert!(matches!(fault(&ty, ValueRef::JsonBinary(b"")), Fault::Json(_)));
+    assert_eq!(append(&encode(&ty, &PgType::Json), &ValueRef::Bytes(b"1")).unwrap().0[4..], *b"1");
+}
+
+#[test]
+fn geometry_is_ewkb() {
+    let wkb = [&[1, 1, 0, 0, 0][..], &1.5f64.to_le_bytes(), &2.5f64.to_le_bytes()].concat();
+    let with = |srid: u32| [&srid.to_le_bytes()[..], &wkb].concat();
+    assert_eq!(plain(&SourceType::Geometry, ValueRef::Bytes(&with(0))), wkb);
+    let marked = [&[1, 1, 0, 0, 0x20, 0xE6, 0x10, 0, 0][..], &wkb[5..]].concat();
+    assert_eq!(plain(&SourceType::Geometry, ValueRef::Bytes(&with(4326))), marked);
+    let big = [&4326u32.to_le_bytes()[..], &[0, 0, 0, 0, 1], b"rest"].concat();
+    assert_eq!(plain(&SourceType::Geometry, ValueRef::Bytes(&big)), *b"\0\x20\0\0\x01\0\0\x10\xE6rest");
+    assert_eq!(plain(&SourceType::Geometry, ValueRef::Bytes(b"")), b"");
+    for damaged in [&b"abc"[..], b"\0\0\0\0\x01\0\0\0", b"\0\0\0\0\x07\0\0\0\0"] {
+        assert!(matches!(fault(&SourceType::Geometry, ValueRef::Bytes(damaged)), Fault::Corrupt(_)));
+    }
+}
+
+#[test]
+fn fixed_binary_types_are_padded_back() {
+    let id = *b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\x00";
+    assert_eq!(plain(&SourceType::Uuid, ValueRef::Bytes(&id)), id);
+    assert_eq!(plain(&SourceType::Uuid, ValueRef::Bytes(&id[..15])), id);
+    assert_eq!(plain(&SourceType::Uuid, ValueRef::Bytes(b"01234567-89AB-cdef-0123-456789abcd00")), id);
+    assert!(matches!(fault(&SourceType::Uuid, ValueRef::Bytes(&[0; 17])), Fault::Corrupt(_)));
+    assert!(matches!(fault(&SourceType::Uuid, ValueRef::Bytes(&[b'x'; 36])), Fault::Corrupt(_)));
+    assert_eq!(plain(&SourceType::Inet4, ValueRef::Bytes(&[10])), [2, 32, 0, 4, 10, 0, 0, 0]);
+    assert_eq!(plain(&SourceType::Inet6, ValueRef::Bytes(&[0x20, 1])).len(), 20);
+    assert!(matches!(fault(&SourceType::Inet4, ValueRef::Bytes(&[0; 5])), Fault::Corrupt(_)));
+    assert_eq!(plain(&SourceType::Vector, ValueRef::Bytes(&[0, 0, 0x80, 0x3f]))[24..], [0x3f, 0x80, 0, 0]);
+    assert!(matches!(fault(&SourceType::Vector, ValueRef::Bytes(&[0; 5])), Fault::Corrupt(_)));
+}
+
+fn any_type() -> impl Strategy<Value = SourceType> {
+    let texts = || vec!["a".to_owned(), "b".to_owned()];
+    prop_oneof![
+        (prop_oneof![Just(1u8), Just(2), Just(3), Just(4), Just(8)], any::<bool>()).prop_map(|(b, u)| int(b, u)),
+        (0u8..10).prop_map(|scale| SourceType::Decimal { precision: 20, scale, unsigned: false }),
+        (1u8..=64).prop_map(|bits| SourceType::Bit { bits }),
+        proptest::sample::select(vec!["utf8mb4", "latin1", "sjis", "utf16"]).prop_map(|set| varchar(5, charset(set))),
+        proptest::sample::select(vec![
+            SourceType::Year,
+            SourceType::Float,
+            SourceType::Double,
+            SourceType::Date,
+            SourceType::Time { fsp: 6 },
+            SourceType::DateTime { fsp: 6 },
+            SourceType::Timestamp { fsp: 6 },
+            SourceType::Binary { len: 5 },
+            SourceType::Blob { length_bytes: 2 },
+            SourceType::Enum { labels: texts() },
+            SourceType::Set { members: texts() },
+            SourceType::Json { text: true },
+            SourceType::Geometry,
+            SourceType::Vector,
+            SourceType::Uuid,
+            SourceType::Inet4,
+            SourceType::Inet6,
+        ]),
+    ]
+}
+
+proptest! {
+    /// Whatever a decoder may hand over, the result is one whole field or a fault.
+    #[test]
+    fn no_value_panics(
+        ty in any_type(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        number: u64,
+        small in 0u16..70,
+        parts: (u8, u8, u8, u32),
+        decimal in "-?[0-9]{1,40}(\\.[0-9]{1,28})?",
+    ) {
+        let date = Date { year: small * 150, month: parts.0 % 14, day: parts.1 % 33 };
+        let (hour, minute, second) = (parts.0 % 26, parts.1 % 62, parts.2 % 62);
+        for value in [
+            ValueRef::Null,
+            ValueRef::Int(number as i64),
+            ValueRef::UInt(number),
+            ValueRef::Float(f32::from_bits(number as u32)),
+            ValueRef::Double(f64::from_bits(number)),
+            ValueRef::Decimal(Decimal::from_text(decimal.as_bytes()).unwrap()),
+            ValueRef::Bit(number),
+            ValueRef::Enum(small),
+            ValueRef::Set(u64::from(small)),
+            ValueRef::Date(date),
+            ValueRef::Time(Time { negative: hour > 9, hours: small * 13, minutes: minute, seconds: second, micros: parts.3 }),
+            ValueRef::DateTime(DateTime { date, hour, minute, second, micros: parts.3 % 1_100_000 }),
+            ValueRef::Timestamp { seconds: number as i64, micros: parts.3 },
+            ValueRef::Bytes(&bytes),
+            ValueRef::JsonBinary(&bytes),
+        ] {
+            for nullable in [false, true] {
+                let encode = Encode::of(&ty, &default_type(&ty, &TypeOptions::default()), nullable).unwrap();
+                let _ = append(&encode, &value);
+            }
+        }
+    }
+}

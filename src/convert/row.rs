@@ -1,0 +1,244 @@
+//! The converter: whole source rows become tuples of binary COPY.
+//!
+//! Owns the compiled form of one [`TablePlan`] and the counts of changed values. Rows of [`ValueRef`] enter, in the source
+//! table's column order; spans of an [`Arena`] leave. The same values give the same bytes, alone, within a tuple or as a
+//! key, whichever way they came; a failed call leaves the arena as it was. Once the buffers have grown nothing allocates.
+
+use super::encode::{Encode, Fault, Scratch, Text};
+use super::plan::TablePlan;
+use super::sanitize::{Sanitized, Tally};
+use super::typemap::{TypeOptions, check_test, check_text, config, default_type};
+use super::{Arena, Span};
+use crate::copy_format as copy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident;
+use crate::mapping::RowTest;
+use crate::value::ValueRef;
+use std::sync::Arc;
+
+/// Converts the rows of one table.
+#[derive(Debug)]
+pub struct Converter {
+    table: Table,
+    /// Source positions of the target's columns.
+    carried: Vec<usize>,
+    /// Source positions of the key's columns.
+    key: Vec<usize>,
+    filters: Vec<Filter>,
+    scratch: Scratch,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Table {
+    plan: Arc<TablePlan>,
+    /// One per source column.
+    fields: Vec<Field>,
+}
+
+#[derive(Debug)]
+struct Field {
+    encode: Encode,
+    /// Whether no value may be changed, since two could become one.
+    strict: bool,
+}
+
+#[derive(Debug)]
+struct Filter {
+    column: usize,
+    test: RowTest,
+    /// For text, which compares as UTF-8.
+    text: Option<Text>,
+}
+
+impl Converter {
+    /// Compiles a plan.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when the row filter cannot compare a column or a column's character set is not supported;
+    /// [`ErrorKind::Bug`] when the plan does not fit its table.
+    pub fn compile(plan: Arc<TablePlan>) -> Result<Self> {
+        let table = &plan.source;
+        let mut fields = Vec::with_capacity(table.columns.len());
+        for (position, column) in table.columns.iter().enumerate() {
+            let planned = plan.columns.iter().find(|planned| planned.source == position);
+            let default = default_type(&column.ty, &TypeOptions::default());
+            let (ty, nullable) = planned.map_or((&default, column.nullable), |planned| (&planned.ty, planned.nullable));
+            if planned.is_some() {
+                check_text(table, column)?;
+            }
+            let encode = Encode::of(&column.ty, ty, nullable).ok_or_else(|| {
+                let error = config(table, column, &format!("no conversion from {} to {}", column.declared, ty.sql()));
+                error.with_hint("choose another target type, or exclude the column with `exclude_columns`")
+            })?;
+            fields.push(Field { encode, strict: planned.is_some_and(|planned| planned.unique) });
+        }
+        let misfit = || Error::new(ErrorKind::Bug, format!("{}: the plan does not fit the table", table.name));
+        let carried: Vec<usize> = plan.columns.iter().map(|column| column.source).collect();
+        let key = plan.key.iter().map(|position| carried.get(*position).copied()).collect::<Option<Vec<_>>>();
+        let mut filters = Vec::with_capacity(plan.rows.len());
+        for (position, test) in &plan.rows {
+            let column = table.columns.get(*position).ok_or_else(misfit)?;
+            check_test(table, column, test)?;
+            filters.push(Filter { column: *position, test: test.clone(), text: Text::of(&column.ty, None) });
+        }
+        if carried.iter().any(|source| *source >= fields.len()) || carried.len() > usize::from(u16::MAX >> 1) {
+            return Err(misfit());
+        }
+        Ok(Self {
+            key: key.ok_or_else(misfit)?,
+            carried,
+            filters,
+            scratch: Scratch::default(),
+            tally: Tally::default(),
+            table: Table { plan: Arc::clone(&plan), fields },
+        })
+    }
+
+    /// What was compiled.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<TablePlan> {
+        &self.table.plan
+    }
+
+    /// Whether the row filter lets the row through. A value of another kind than its column's passes, for
+    /// [`Converter::tuple`] to refuse.
+    pub fn admits(&mut self, row: &[ValueRef<'_>]) -> bool {
+        let text = &mut self.scratch.text;
+        self.filters.iter().all(|filter| {
+            let mut value = row.get(filter.column).copied().unwrap_or(ValueRef::Null);
+            if let (Some(decoder), ValueRef::Bytes(bytes)) = (&filter.text, value) {
+                text.clear();
+                decoder.append(bytes, text);
+                value = ValueRef::Bytes(text);
+            }
+            filter.test.passes(value).unwrap_or(true)
+        })
+    }
+
+    /// Appends the row as one tuple: the number of fields and the fields, in the order of the plan's columns.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] for a value that the target cannot hold, [`ErrorKind::Corrupt`] for one that its column
+    /// cannot have, [`ErrorKind::Bug`] for a row of another shape; each names table and column.
+    pub fn tuple(&mut self, row: &[ValueRef<'_>], arena: &mut Arena) -> Result<Span> {
+        let start = arena.bytes.len();
+        copy::tuple_header(&mut arena.bytes, self.carried.len() as u16);
+        let span = self.table.append(&self.carried, row, &mut self.scratch, Some(&mut self.tally), arena, start);
+        self.tally.end_row(span.is_ok());
+        span
+    }
+
+    /// Appends the fields of the plan's key, in its order and without a count, as they stand in the tuple.
+    ///
+    /// # Errors
+    /// As [`Converter::tuple`].
+    pub fn key(&mut self, row: &[ValueRef<'_>], arena: &mut Arena) -> Result<Span> {
+        let start = arena.bytes.len();
+        self.table.append(&self.key, row, &mut self.scratch, None, arena, start)
+    }
+
+    /// Appends the fields of any source columns, by their positions in the source table. Columns that are not carried
+    /// are converted to their default types. Changed values are not counted: the row's own tuple does that.
+    ///
+    /// # Errors
+    /// As [`Converter::tuple`]; [`ErrorKind::Config`] for text in a character set that is not supported.
+    pub fn fields(&mut self, columns: &[usize], row: &[ValueRef<'_>], arena: &mut Arena) -> Result<Span> {
+        let start = arena.bytes.len();
+        self.table.append(columns, row, &mut self.scratch, None, arena, start)
+    }
+
+    /// How many values were changed to fit, per column and reason, since the last call.
+    pub fn take_sanitized(&mut self) -> Vec<Sanitized> {
+        self.tally.take()
+    }
+}
+
+impl Table {
+    /// Appends the fields of `columns`; on an error the arena is cut back to `start`.
+    fn append(
+        &self,
+        columns: &[usize],
+        row: &[ValueRef<'_>],
+        scratch: &mut Scratch,
+        mut tally: Option<&mut Tally>,
+        arena: &mut Arena,
+        start: usize,
+    ) -> Result<Span> {
+        let out = &mut arena.bytes;
+        if row.len() != self.fields.len() {
+            out.truncate(start);
+            let message = format!("{}: a row of {} columns", self.plan.source.name, row.len());
+            return Err(Error::new(ErrorKind::Bug, message).detail(format!("the table has {}", self.fields.len())));
+        }
+        for column in columns {
+            let appended =
+                match (self.fields.get(*column), row.get(*column)) {
+                    (Some(field), Some(value)) => field.encode.append(value, scratch, out).and_then(|reasons| {
+                        match reasons.first().filter(|_| field.strict) {
+                            Some(reason) => Err(Fault::Changed(reason)),
+                            None => Ok(reasons),
+                        }
+                    }),
+                    _ => Err(Fault::Kind),
+                };
+            match appended {
+                Ok(reasons) if reasons.is_empty() => {}
+                Ok(reasons) => {
+                    if let Some(tally) = tally.as_deref_mut() {
+                        tally.note(*column, reasons);
+                    }
+                }
+                Err(fault) => {
+                    out.truncate(start);
+                    return Err(self.error(*column, fault));
+                }
+            }
+        }
+        Ok(Span { start, end: out.len() })
+    }
+
+    /// Puts table and column to a fault; never the value.
+    #[cold]
+    fn error(&self, source: usize, fault: Fault) -> Error {
+        let table = &self.plan.source;
+        let Some(column) = table.columns.get(source) else {
+            return Error::new(ErrorKind::Bug, format!("{}: no column at position {source}", table.name));
+        };
+        let place = format!("{}.{}", table.name, column.name);
+        let of = |kind, what: &str| Error::new(kind, format!("{place}: {what}"));
+        match fault {
+            Fault::Kind => of(ErrorKind::Bug, &format!("a value that is no {}", column.declared)),
+            Fault::Corrupt(what) => of(ErrorKind::Corrupt, what)
+                .detail(format!("the column is declared as {}", column.declared))
+                .with_hint("compare the table's definition on the source with the one that is replicated"),
+            Fault::Changed(reason) => of(ErrorKind::Value, &format!("{reason} in a key or unique index"))
+                .detail("changed to fit, two different values could become one")
+                .with_hint("correct the row on the source, or exclude the table or the column"),
+            Fault::TooLong => of(ErrorKind::Value, "a value longer than PostgreSQL's 1 GiB")
+                .with_hint("exclude the column with `exclude_columns`"),
+            Fault::BigintOverflow => {
+                let name = self.plan.columns.iter().find(|planned| planned.source == source);
+                of(ErrorKind::Value, "a value above 9223372036854775807, bigint's largest").with_hint(format!(
+                    "ALTER TABLE {} ALTER COLUMN {} TYPE numeric(20,0) on the target, and `bigint_unsigned = \"numeric\"` \
+                     under [types]",
+                    self.plan.target.sql(),
+                    ident::postgres(name.map_or(&column.name, |planned| &planned.name)),
+                ))
+            }
+            Fault::NotBoolean => of(ErrorKind::Value, "a tinyint(1) that is neither 0 nor 1")
+                .with_hint("`tinyint1 = \"smallint\"` under [types]"),
+            Fault::NotTimeOfDay => {
+                of(ErrorKind::Value, "a time outside 00:00:00 to 23:59:59").with_hint("map the column to interval")
+            }
+            Fault::Unsupported => match check_text(table, column) {
+                Err(error) => error,
+                Ok(()) => of(ErrorKind::Bug, "a character set without a decoder"),
+            },
+            Fault::Json(error) => error.at(place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! One run of the stream: transport → decoding thread → writer, from the checkpoint until told to stop.
+//!
+//! Progress: the writer's transaction moves the checkpoint; nothing else is remembered. Resumption: any error drops
+//! all three parts, and the next run starts from the checkpoint again, so a batch is applied as a whole or not at all.
+
+use super::decode::{DecodeLoop, Decoding, Ended, frame_queue};
+use super::shutdown::Shutdown;
+use super::state::Context;
+use crate::batch::{Batcher, Limits, TableMode};
+use crate::binlog::decoder::Decoder;
+use crate::change::DdlStatement;
+use crate::convert::row::Converter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::SourceIdentity;
+use crate::key_graph::KeyGraph;
+use crate::position::{BinlogOffset, Position};
+use crate::source::transport::BinlogTransport;
+use crate::status::Phase;
+use crate::target::apply::Writer;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
+
+/// How long a shutdown waits for the batch in hand.
+const FINISH_BATCH: Duration = Duration::from_secs(3);
+
+/// Why the stream ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// Everything up to the asked position is on the target.
+    Reached,
+    /// A shutdown was asked for.
+    Shutdown,
+}
+
+/// What a run of the stream needs besides the [`Context`].
+pub struct Course {
+    /// The checkpoint to start from.
+    pub from: Position,
+    /// Where to stop.
+    pub until: Option<BinlogOffset>,
+    /// How each table takes changes, by plan.
+    pub modes: Vec<TableMode>,
+    /// The source as the checkpoint knows it.
+    pub identity: SourceIdentity,
+}
+
+/// Follows the source.
+///
+/// # Errors
+/// Everything that can go wrong with the source, the rows or the target; see the error's disposition.
+pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> Result<Followed> {
+    if course.until.as_ref().is_some_and(|until| course.from.binlog >= *until) {
+        return Ok(Followed::Reached);
+    }
+    let memory = context.config.apply.memory;
+    let (frames, receiver) = frame_queue(memory / 8);
+    let (batches, mut received) = mpsc::channel::<Decoding>(1);
+    let graph = Arc::new(KeyGraph::new(&context.plans, context.facts.logs_cascades)?);
+    let client = context.connect_writer().await?;
+    let mut writer = Writer::new(
+        client,
+        context.plans.clone(),
+        Arc::clone(&graph),
+        &context.config.pipeline,
+        context.epoch,
+        course.from.clone(),
+    )
+    .await?;
+    let limits = Limits {
+        changes: context.config.apply.batch_rows,
+        bytes: context.config.apply.batch_bytes,
+        slice_bytes: memory / 4,
+        ..Limits::default()
+    };
+    let converters = context.plans.iter().map(|plan| Converter::compile(Arc::clone(plan))).collect::<Result<_>>()?;
+    let tables = context.plans.iter().map(|plan| Arc::clone(&plan.source)).collect();
+    let decode = DecodeLoop {
+        decoder: Decoder::new(context.facts.flavor, course.from.clone(), tables),
+        batcher: Batcher::new(converters, course.modes.clone(), graph, limits),
+        frames: receiver,
+        batches,
+        until: course.until.clone(),
+        on_ddl: ddl_policy(context),
+    };
+    let mut transport =
+        BinlogTransport::open(&context.source, &context.facts, &course.from, context.server_id).await?;
+    let bytes_received = context.shared.metrics.bytes_received.clone();
+    // dropped with this function: the frames' channel closes and the decoding thread ends
+    let reading = async move {
+        loop {
+            let event = transport.next().await?;
+            bytes_received.inc_by(u64::from(event.event_size));
+            if !frames.send(event).await {
+                return std::future::pending::<Result<Followed>>().await; // the decoding thread says why
+            }
+        }
+    };
+    let decoding = tokio::task::spawn_blocking(move || decode.run());
+    let applying = async {
+        let mut identity = course.identity.clone();
+        while let Some(decoding) = next_batch(&mut received, shutdown).await {
+            apply(context, &mut writer, &mut identity, decoding, shutdown).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    let followed = tokio::select! {
+        done = reading => done?,
+        done = applying => {
+            done?;
+            if shutdown.is_raised() { Followed::Shutdown } else { ended(decoding.await)? }
+        }
+    };
+    Ok(followed)
+}
+
+fn ended(joined: Result<Result<Ended>, tokio::task::JoinError>) -> Result<Followed> {
+    match joined {
+        Ok(Ok(Ended::ReachedUntil)) => Ok(Followed::Reached),
+        Ok(Ok(Ended::Closed)) => Err(Error::new(ErrorKind::SourceUnavailable, "the binlog stream ended")),
+        Ok(Err(error)) => Err(error),
+        Err(panic) => Err(Error::new(ErrorKind::Bug, "the decoding thread panicked").with_source(panic)),
+    }
+}
+
+async fn next_batch(received: &mut mpsc::Receiver<Decoding>, shutdown: &Shutdown) -> Option<Decoding> {
+    tokio::select! {
+        biased;
+        () = shutdown.raised() => None,
+        batch = received.recv() => batch,
+    }
+}
+
+async fn apply(
+    context: &Context,
+    writer: &mut Writer<crate::target::connect::Connection>,
+    identity: &mut SourceIdentity,
+    decoding: Decoding,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let Decoding { batch, sanitized, fingerprint } = decoding;
+    if let Some((file, created, server_id)) = fingerprint {
+        let renewed = SourceIdentity { binlog_file: file, binlog_created: created, binlog_server_id: server_id, ..identity.clone() };
+        if renewed != *identity {
+            identity.check_file(&renewed)?;
+            writer.identity(&renewed);
+            *identity = renewed;
+        }
+    }
+    let started = Instant::now();
+    let applied = tokio::select! {
+        applied = writer.apply(&batch) => applied?,
+        () = async { shutdown.raised().await; tokio::time::sleep(FINISH_BATCH).await } => return Ok(()),
+    };
+    let metrics = &context.shared.metrics;
+    for (table, sanitized) in sanitized {
+        context.count_sanitized(table, &sanitized);
+    }
+    let Some(counts) = applied else { return Ok(()) };
+    metrics.batches.inc();
+    metrics.batch_apply_seconds.observe(started.elapsed().as_secs_f64());
+    metrics.batch_rows.observe(counts.changes as f64);
+    metrics.transactions.inc_by(counts.transactions);
+    metrics.stream_rows.inc_by(counts.rows);
+    let lag = match &batch.end {
+        crate::batch::End::Commit { committed_at: Some(at), .. } => Some(seconds_since(*at)),
+        _ => None,
+    };
+    context.shared.update(|view| {
+        view.position = Some(writer.position().to_string());
+        view.transactions += counts.transactions;
+        view.changes += counts.changes;
+        view.rows += counts.rows;
+        view.lag_seconds = lag.or(Some(0.0));
+        view.last_error = None;
+        if view.phase == Phase::Retrying {
+            view.phase = Phase::Streaming;
+        }
+    });
+    Ok(())
+}
+
+/// Seconds between a source commit, by the source's clock, and now; never negative.
+fn seconds_since(committed_at: u32) -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
+    (now - f64::from(committed_at)).max(0.0)
+}
+
+/// DDL on a replicated table stops the stream before it: the rows behind it no longer fit what we know.
+fn ddl_policy(context: &Context) -> impl FnMut(&DdlStatement) -> Result<()> + use<> {
+    let mapping = context.config.mapping.clone();
+    move |statement| {
+        use crate::binlog::query::Affects;
+        let affected = match crate::binlog::query::ddl_tables(&statement.sql, &statement.database) {
+            Affects::Nothing => return Ok(()),
+            Affects::Tables(tables) => match tables.iter().find(|table| mapping.includes(table)) {
+                None => return Ok(()),
+                Some(table) => format!("table {table}"),
+            },
+            Affects::Database(name) if !mapping.databases.contains_key(&name) => return Ok(()),
+            Affects::Database(name) => format!("database {name}"),
+            Affects::Unknown if !mapping.databases.contains_key(&statement.database) => return Ok(()),
+            Affects::Unknown => format!("something in database {}", statement.database),
+        };
+        let verb: String = statement.sql.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        Err(Error::new(ErrorKind::Ddl, format!("{verb} on {affected} in the binlog before {}", statement.position))
+            .detail("DDL on replicated tables is not carried over yet; everything committed before it is on the target")
+            .with_hint(
+                "`sirenia reset --yes` and `sirenia run` copy anew under the new schema, \
+                 or exclude the table in [tables] and do the same",
+            ))
+    }
+}
