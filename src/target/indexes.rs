@@ -1,0 +1,214 @@
+//! Keys and indexes, built after the copy because that is several times faster than keeping them during it.
+//!
+//! Everything is idempotent: what exists and serves stays. A plain index that PostgreSQL cannot have is a warning, the
+//! rows are right without it; a key or unique index is not, since rows are found by it or promised by it.
+
+use super::catalog::{self, ExistingTable};
+use super::error::{classify, on, sqlstate};
+use crate::convert::plan::{PgType, PlannedIndex, TablePlan};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{self, TargetName};
+use tokio_postgres::GenericClient;
+
+/// What one session sorts in before it spills to disk.
+const MAINTENANCE_WORK_MEM: &str = "64MB";
+
+/// Makes the key by which rows are found: the primary key, or a unique index where the source's key is one. Nothing is
+/// done for a plan without a key, or where the key exists.
+///
+/// # Errors
+/// [`ErrorKind::TargetConflict`] when the table has another primary key; [`ErrorKind::TargetData`] when rows have equal
+/// keys.
+pub async fn create_primary_key<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
+    if !plan.has_key() {
+        return Ok(());
+    }
+    let columns: Vec<&str> = plan.key.iter().map(|at| plan.columns[*at].name.as_str()).collect();
+    let table = existing(client, plan).await?;
+    let list = ident::postgres_list(columns.iter().copied());
+    let sql = if plan.key_is_primary {
+        if table.primary_key == columns {
+            return Ok(());
+        }
+        if !table.primary_key.is_empty() {
+            return Err(Error::new(
+                ErrorKind::TargetConflict,
+                format!("table {} has another primary key", plan.target),
+            )
+            .detail(format!(
+                "it is ({}), the source's is ({list})",
+                ident::postgres_list(table.primary_key.iter().map(String::as_str))
+            )));
+        }
+        let name = free_name(client, plan, &table, &format!("{}_pkey", plan.target.table)).await?;
+        format!("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({list})", plan.target.sql(), ident::postgres(&name))
+    } else {
+        if table.indexes.iter().any(|index| index.identifies(&columns)) {
+            return Ok(());
+        }
+        // its own name where it is among the indexes, so that it is not built twice
+        let planned = plan.indexes.iter().find(|index| same_columns(index, &plan.key));
+        let wanted = planned.map_or_else(|| format!("{}_key", plan.target.table), |index| index.name.clone());
+        let name = free_name(client, plan, &table, &wanted).await?;
+        format!("CREATE UNIQUE INDEX {} ON {} ({list})", ident::postgres(&name), plan.target.sql())
+    };
+    set_memory(client).await?;
+    let doing = format!("creating the key of {}", plan.target);
+    client.batch_execute(&sql).await.map_err(|error| unique_failed(error, &doing, &columns.join(", ")))
+}
+
+fn same_columns(index: &PlannedIndex, key: &[usize]) -> bool {
+    index.unique
+        && index.parts.len() == key.len()
+        && index.parts.iter().zip(key).all(|((column, prefix, _), key)| column == key && prefix.is_none())
+}
+
+fn unique_failed(error: tokio_postgres::Error, doing: &str, columns: &str) -> Error {
+    let hint = match sqlstate(&error) {
+        Some("23505") => Some(format!(
+            "rows that the source tells apart are equal here in ({columns}); compare a column's values on both sides, \
+             or leave the table out: [tables] exclude"
+        )),
+        Some("54000") => Some(format!("values of ({columns}) are longer than PostgreSQL's index rows of 2704 bytes")),
+        Some("42704") => Some(format!("one of the types of ({columns}) cannot be indexed; override it in [types]")),
+        _ => None,
+    };
+    let error = classify(error, doing);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// Makes the planned indexes that do not exist. Returns a warning for each that was left out.
+///
+/// # Errors
+/// [`ErrorKind::TargetData`] when a unique index meets equal rows or a value too long for it; else as [`classify`]
+/// says.
+pub async fn create_indexes<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let table = existing(client, plan).await?;
+    set_memory(client).await?;
+    for index in &plan.indexes {
+        if let Some(warning) = create_index(client, plan, &table, index).await? {
+            warnings.push(format!("index {} of {}: {warning}", index.name, plan.target));
+        }
+    }
+    Ok(warnings)
+}
+
+async fn create_index<C: GenericClient + Sync>(
+    client: &C,
+    plan: &TablePlan,
+    table: &ExistingTable,
+    index: &PlannedIndex,
+) -> Result<Option<String>> {
+    // json has no ordering; every other type of ours has
+    if let Some(column) = index.parts.iter().map(|part| &plan.columns[part.0]).find(|column| column.ty == PgType::Json)
+    {
+        return Ok(Some(format!("left out: column \"{}\" is json, which has no order; jsonb has", column.name)));
+    }
+    let columns: Vec<&str> = index.parts.iter().map(|part| plan.columns[part.0].name.as_str()).collect();
+    let plain = index.parts.iter().all(|part| part.1.is_none());
+    if index.unique && plain && table.indexes.iter().any(|existing| existing.identifies(&columns)) {
+        return Ok(None);
+    }
+    let doing = format!("creating index {} of {}", index.name, plan.target);
+    let names = [index.name.clone(), second_name(&plan.target, &index.name)];
+    if let Some(existing) = table.indexes.iter().find(|existing| names.contains(&existing.name)) {
+        if existing.valid && serves(existing, plan, index) {
+            return Ok(None);
+        }
+        if existing.valid {
+            return Ok(Some(format!("left as it is, though it is another: {}", existing.definition)));
+        }
+        let name = TargetName::new(&plan.target.schema, &existing.name);
+        client.batch_execute(&format!("DROP INDEX {}", name.sql())).await.map_err(on(&doing))?;
+    }
+    let name = free_name(client, plan, table, &index.name).await?;
+    let sql = create_index_sql(plan, index, &name);
+    match client.batch_execute(&sql).await {
+        Ok(()) => Ok(None),
+        Err(error) if sqlstate(&error) == Some("54000") && !index.unique => {
+            Ok(Some("left out: values are longer than PostgreSQL's index rows of 2704 bytes".into()))
+        }
+        Err(error) => Err(unique_failed(error, &doing, &columns.join(", "))),
+    }
+}
+
+/// Whether an existing index of that name is what the plan wants, as far as its columns tell.
+fn serves(existing: &catalog::ExistingIndex, plan: &TablePlan, index: &PlannedIndex) -> bool {
+    existing.unique == index.unique
+        && !existing.partial
+        && existing.parts.len() == index.parts.len()
+        && existing.parts.iter().zip(&index.parts).all(|((name, down), (column, prefix, descending))| {
+            let column = &plan.columns[*column];
+            let wanted = if prefixed(&column.ty, *prefix).is_some() { None } else { Some(column.name.as_str()) };
+            name.as_deref() == wanted && down == descending
+        })
+}
+
+/// The length of a prefix part where the type can be cut.
+fn prefixed(ty: &PgType, prefix: Option<u32>) -> Option<u32> {
+    prefix.filter(|_| matches!(ty, PgType::Text | PgType::Varchar(_) | PgType::Bytea))
+}
+
+/// The statement that makes a planned index under a name.
+#[must_use]
+pub fn create_index_sql(plan: &TablePlan, index: &PlannedIndex, name: &str) -> String {
+    let parts: Vec<String> = index
+        .parts
+        .iter()
+        .map(|(column, prefix, descending)| {
+            let column = &plan.columns[*column];
+            let quoted = ident::postgres(&column.name);
+            let part = match prefixed(&column.ty, *prefix) {
+                Some(n) if column.ty == PgType::Bytea => format!("(substring({quoted} FROM 1 FOR {n}))"),
+                Some(n) => format!("(\"left\"({quoted}, {n}))"),
+                None => quoted,
+            };
+            if *descending { format!("{part} DESC") } else { part }
+        })
+        .collect();
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    format!("CREATE {unique}INDEX {} ON {} ({})", ident::postgres(name), plan.target.sql(), parts.join(", "))
+}
+
+/// The wanted name, or another when a relation of another table has it: PostgreSQL has one namespace for tables and
+/// indexes.
+async fn free_name<C: GenericClient + Sync>(
+    client: &C,
+    plan: &TablePlan,
+    table: &ExistingTable,
+    wanted: &str,
+) -> Result<String> {
+    let name = ident::postgres_fit(wanted);
+    let relation = catalog::read_table(client, &TargetName::new(&plan.target.schema, &name)).await?;
+    if relation.is_none() {
+        return Ok(name);
+    }
+    let second = second_name(&plan.target, wanted);
+    if table.indexes.iter().any(|index| index.name == second) {
+        return Ok(name); // both are taken; the server's error names the culprit
+    }
+    Ok(second)
+}
+
+fn second_name(table: &TargetName, name: &str) -> String {
+    ident::postgres_fit(&format!("{name}_{:08x}", crc32fast::hash(format!("{}.{name}", table.table).as_bytes())))
+}
+
+async fn existing<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<ExistingTable> {
+    catalog::read_table(client, &plan.target)
+        .await?
+        .ok_or_else(|| Error::new(ErrorKind::TargetConflict, format!("table {} does not exist any more", plan.target)))
+}
+
+async fn set_memory<C: GenericClient + Sync>(client: &C) -> Result<()> {
+    let sql = format!("SET maintenance_work_mem = '{MAINTENANCE_WORK_MEM}'");
+    client.batch_execute(&sql).await.map_err(on("setting maintenance_work_mem"))
+}
+
+#[cfg(test)]
+#[path = "indexes_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! The target's edge: everything that is said to PostgreSQL.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | address, tls, connect | how to reach the server; one session, set up |
+//! | error | SQLSTATE → consequence, without values |
+//! | control | the control tables (schema `sirenia`), versioned |
+//! | lease, fence | one writer: who it is, and the check inside each of its transactions |
+//! | checkpoint, schema_version, progress | what the control tables hold, typed |
+//! | catalog, tables, indexes | what exists; making tables, keys and indexes |
+//!
+//! Invariant: every transaction that writes begins with [`fence`], so an instance that has lost its lease changes
+//! nothing. Identifiers are quoted by [`crate::ident`], values are parameters.
+
+pub mod address;
+pub mod catalog;
+pub mod checkpoint;
+pub mod connect;
+pub mod control;
+pub mod error;
+pub mod fence;
+pub mod indexes;
+pub mod lease;
+pub mod progress;
+pub mod schema_version;
+pub mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tls;
+
+pub use address::{TargetConfig, Tls};
+pub use checkpoint::{Checkpoint, Phase};
+pub use connect::{Connection, connect};
+pub use error::classify;
+pub use lease::{Lease, LeaseKeeper};
+
+use crate::error::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The JSON text of a control value.
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(ErrorKind::Bug, "a control value has no JSON form").detail(error.to_string()))
+}
+
+/// A control value from its JSON text; what cannot be read must stop us.
+fn from_json<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, format!("{what} in the control tables cannot be read")).detail(error.to_string())
+    })
+}
+
+/// A counter of the control tables.
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

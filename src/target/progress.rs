@@ -1,0 +1,386 @@
+//! How far each table's copy is: its state, and per range of keys the last key copied.
+//!
+//! [`save_chunk`] runs in the transaction of the chunk's rows, so what it says and what is there cannot differ. All
+//! functions take a client or a transaction; those that write expect a fenced transaction. Ranges of one table update
+//! rows of their own, so parallel writers do not wait for each other. Keys are opaque bytes of the snapshot reader.
+
+use super::error::on;
+use super::{count, from_json, to_json};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{TableName, TargetName};
+use crate::position::Position;
+use std::str::FromStr;
+use std::time::SystemTime;
+use tokio_postgres::types::Type;
+use tokio_postgres::{GenericClient, Row};
+
+/// How far a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableState {
+    /// Not begun.
+    Pending,
+    /// Its rows are being copied.
+    Copying,
+    /// Its rows are there, its indexes are not.
+    Copied,
+    /// Rows and indexes are there.
+    Ready,
+}
+
+impl TableState {
+    /// The text in `sirenia.table_state.state`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Copying => "copying",
+            Self::Copied => "copied",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+impl FromStr for TableState {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Pending, Self::Copying, Self::Copied, Self::Ready]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("a table's state is not known: {text:?}")))
+    }
+}
+
+/// A table to register for a pipeline, in state pending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTable {
+    /// The source table.
+    pub source: TableName,
+    /// Where it goes.
+    pub target: TargetName,
+    /// It was there, empty, before us: a reset empties it instead of dropping it.
+    pub adopted: bool,
+    /// Tables with the same number are read in one snapshot of the source.
+    pub copy_group: Option<i32>,
+}
+
+/// A table's row of `sirenia.table_state`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableProgress {
+    /// The source table.
+    pub source: TableName,
+    /// Where it goes.
+    pub target: TargetName,
+    /// How far it is.
+    pub state: TableState,
+    /// It was there, empty, before us.
+    pub adopted: bool,
+    /// Copied as of exactly this position; earlier transactions are skipped for it.
+    pub exact_position: Option<Position>,
+    /// Tables with the same number are read in one snapshot of the source.
+    pub copy_group: Option<i32>,
+    /// Rows copied so far, unfinished ranges included.
+    pub rows_copied: u64,
+    /// Why it is not copied further.
+    pub error: Option<String>,
+    /// When the state last changed, by the target's clock.
+    pub changed_at: SystemTime,
+}
+
+/// A range of a table's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeProgress {
+    /// Its number within the table, from 0.
+    pub range_no: i32,
+    /// Key of the last copied row; none: nothing copied.
+    pub last_key: Option<Vec<u8>>,
+    /// The range's last key, inclusive; none: to the end of the table.
+    pub until_key: Option<Vec<u8>>,
+    /// Rows copied so far.
+    pub rows_copied: u64,
+    /// Whether all of it is copied.
+    pub done: bool,
+}
+
+/// Registers tables for a pipeline.
+///
+/// # Errors
+/// [`ErrorKind::TargetConflict`] when a target table belongs to another source table or pipeline.
+pub async fn register<C: GenericClient + Sync>(client: &C, pipeline: &str, tables: &[NewTable]) -> Result<()> {
+    for table in tables {
+        let made = client
+            .execute_typed(
+                "INSERT INTO sirenia.table_state
+                        (pipeline, source_database, source_table, target_schema, target_table, state, adopted,
+                         copy_group)
+                 VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT DO NOTHING",
+                &[
+                    (&pipeline, Type::TEXT),
+                    (&table.source.database, Type::TEXT),
+                    (&table.source.table, Type::TEXT),
+                    (&table.target.schema, Type::TEXT),
+                    (&table.target.table, Type::TEXT),
+                    (&table.adopted, Type::BOOL),
+                    (&table.copy_group, Type::INT4),
+                ],
+            )
+            .await
+            .map_err(on("registering a table"))?;
+        if made == 0 {
+            return Err(Error::new(
+                ErrorKind::TargetConflict,
+                format!("source table {} cannot go to {}", table.source, table.target),
+            )
+            .detail("another source table goes there, or this one is registered already")
+            .with_hint("give one of them another name: [tables.\"name\"] rename = \"…\""));
+        }
+    }
+    Ok(())
+}
+
+/// Forgets a table, for a source table that was dropped or is no longer carried.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn unregister<C: GenericClient + Sync>(client: &C, pipeline: &str, table: &TableName) -> Result<()> {
+    for control in ["snapshot_progress", "table_state"] {
+        let sql =
+            format!("DELETE FROM sirenia.{control} WHERE pipeline = $1 AND source_database = $2 AND source_table = $3");
+        client.execute(&sql, &[&pipeline, &table.database, &table.table]).await.map_err(on("forgetting a table"))?;
+    }
+    Ok(())
+}
+
+/// The pipeline's tables, by source name.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] when a row cannot be read; else as [`super::classify`] says.
+pub async fn load_tables<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Result<Vec<TableProgress>> {
+    let rows = client
+        .query(
+            "SELECT t.source_database, t.source_table, t.target_schema, t.target_table, t.state, t.adopted,
+                    t.exact_position::text, t.copy_group, coalesce(p.copied, t.rows_copied), t.error, t.changed_at
+               FROM sirenia.table_state AS t
+               LEFT JOIN (SELECT source_database, source_table, sum(rows_copied)::bigint AS copied
+                            FROM sirenia.snapshot_progress WHERE pipeline = $1 GROUP BY 1, 2) AS p
+                 USING (source_database, source_table)
+              WHERE t.pipeline = $1 ORDER BY 1, 2",
+            &[&pipeline],
+        )
+        .await
+        .map_err(on("reading the tables' states"))?;
+    rows.iter().map(table_progress).collect()
+}
+
+fn table_progress(row: &Row) -> Result<TableProgress> {
+    let exact: Option<&str> = row.get(6);
+    Ok(TableProgress {
+        source: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
+        target: TargetName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
+        state: row.get::<_, &str>(4).parse()?,
+        adopted: row.get(5),
+        exact_position: exact.map(|text| from_json(text, "a table's position")).transpose()?,
+        copy_group: row.get(7),
+        rows_copied: count(row.get(8)),
+        error: row.get(9),
+        changed_at: row.get(10),
+    })
+}
+
+/// Sets a table's state and clears its error. From `Copied` on, the ranges' counts are summed into the table's and the
+/// ranges are removed.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn set_state<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    state: TableState,
+) -> Result<()> {
+    let doing = "setting a table's state";
+    let name: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&pipeline, &table.database, &table.table, &state.as_str()];
+    if matches!(state, TableState::Copied | TableState::Ready) {
+        client
+            .execute(
+                "WITH gone AS (DELETE FROM sirenia.snapshot_progress
+                                WHERE pipeline = $1 AND source_database = $2 AND source_table = $3
+                                RETURNING rows_copied)
+                 UPDATE sirenia.table_state
+                    SET rows_copied = coalesce((SELECT sum(rows_copied)::bigint FROM gone), rows_copied)
+                  WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+                &name[..3],
+            )
+            .await
+            .map_err(on(doing))?;
+    }
+    client
+        .execute(
+            "UPDATE sirenia.table_state SET state = $4, error = NULL, changed_at = clock_timestamp()
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &name,
+        )
+        .await
+        .map_err(on(doing))?;
+    Ok(())
+}
+
+/// Records that a table is copied as of exactly this position, and in which group.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn set_exact<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    position: Option<&Position>,
+    copy_group: Option<i32>,
+) -> Result<()> {
+    let position = position.map(to_json).transpose()?;
+    client
+        .execute(
+            "UPDATE sirenia.table_state
+                SET exact_position = $4::text::jsonb, copy_group = $5, changed_at = clock_timestamp()
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table, &position, &copy_group],
+        )
+        .await
+        .map_err(on("setting a table's position"))?;
+    Ok(())
+}
+
+/// Records why a table is not copied further; the text names structure, no values.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn set_error<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    error: &str,
+) -> Result<()> {
+    client
+        .execute(
+            "UPDATE sirenia.table_state SET error = $4, changed_at = clock_timestamp()
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table, &error],
+        )
+        .await
+        .map_err(on("recording a table's error"))?;
+    Ok(())
+}
+
+/// Back to pending, without ranges and position: its copy begins again. The rows are [`super::tables::truncate`]'s.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn restart_table<C: GenericClient + Sync>(client: &C, pipeline: &str, table: &TableName) -> Result<()> {
+    client
+        .execute(
+            "WITH gone AS (DELETE FROM sirenia.snapshot_progress
+                            WHERE pipeline = $1 AND source_database = $2 AND source_table = $3)
+             UPDATE sirenia.table_state
+                SET state = 'pending', exact_position = NULL, rows_copied = 0, error = NULL,
+                    changed_at = clock_timestamp()
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table],
+        )
+        .await
+        .map_err(on("restarting a table's copy"))?;
+    Ok(())
+}
+
+/// The ranges of a table's copy, by number; empty before the first chunk unless ranges were planned.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn load_ranges<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+) -> Result<Vec<RangeProgress>> {
+    let rows = client
+        .query(
+            "SELECT range_no, last_key, until_key, rows_copied, done FROM sirenia.snapshot_progress
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3 ORDER BY 1",
+            &[&pipeline, &table.database, &table.table],
+        )
+        .await
+        .map_err(on("reading a table's progress"))?;
+    Ok(rows
+        .iter()
+        .map(|row| RangeProgress {
+            range_no: row.get(0),
+            last_key: row.get(1),
+            until_key: row.get(2),
+            rows_copied: count(row.get(3)),
+            done: row.get(4),
+        })
+        .collect())
+}
+
+/// Records ranges before their copy begins; `until_keys[n]` ends range `n`, none is the table's end.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn plan_ranges<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    until_keys: &[Option<Vec<u8>>],
+) -> Result<()> {
+    for (range_no, until_key) in (0_i32..).zip(until_keys) {
+        client
+            .execute(
+                "INSERT INTO sirenia.snapshot_progress (pipeline, source_database, source_table, range_no, until_key)
+                 VALUES ($1, $2, $3, $4, $5)",
+                &[&pipeline, &table.database, &table.table, &range_no, until_key],
+            )
+            .await
+            .map_err(on("planning a table's copy"))?;
+    }
+    Ok(())
+}
+
+/// Records a copied chunk, in the transaction of its rows: the last key it holds (none keeps the recorded one), how
+/// many rows it adds, whether the range is done. One round trip; the range need not have been planned.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn save_chunk<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    range_no: i32,
+    last_key: Option<&[u8]>,
+    rows: u64,
+    done: bool,
+) -> Result<()> {
+    client
+        .execute_typed(
+            "INSERT INTO sirenia.snapshot_progress AS p
+                    (pipeline, source_database, source_table, range_no, last_key, rows_copied, done)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (pipeline, source_database, source_table, range_no) DO UPDATE
+                SET last_key = coalesce(excluded.last_key, p.last_key),
+                    rows_copied = p.rows_copied + excluded.rows_copied,
+                    done = excluded.done",
+            &[
+                (&pipeline, Type::TEXT),
+                (&table.database, Type::TEXT),
+                (&table.table, Type::TEXT),
+                (&range_no, Type::INT4),
+                (&last_key, Type::BYTEA),
+                (&rows.cast_signed(), Type::INT8),
+                (&done, Type::BOOL),
+            ],
+        )
+        .await
+        .map_err(on("recording a copied chunk"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;
