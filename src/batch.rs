@@ -221,9 +221,9 @@ impl Batcher {
         foreign_key_checks: bool,
         now: Instant,
     ) -> Result<()> {
-        let Some(transaction) = &self.transaction else {
+        if self.transaction.is_none() {
             return Err(Error::new(ErrorKind::Bug, "a row outside of a transaction"));
-        };
+        }
         if foreign_key_checks {
             self.cascades(table, op, images)?;
         }

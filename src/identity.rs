@@ -3,6 +3,7 @@
 //! A binlog position means nothing on another server, nor on the same one after `RESET MASTER` or a restore: then files
 //! of the same name hold other events. So a checkpoint carries this beside its position, and a restart compares before it reads.
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Flavor;
 use serde::{Deserialize, Serialize};
 
@@ -25,4 +26,50 @@ pub struct SourceIdentity {
     pub binlog_created: u32,
     /// The server id in that event's header.
     pub binlog_server_id: u32,
+}
+
+impl SourceIdentity {
+    /// Compares with the server that answers now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SourceIdentity`] when it is another one.
+    pub fn check_server(&self, found: &Self) -> Result<()> {
+        let what = if self.flavor != found.flavor {
+            format!("the checkpoint was taken on {}, this is {}", self.version, found.version)
+        } else if self.server_uuid != found.server_uuid {
+            let uuid = |identity: &Self| identity.server_uuid.clone().unwrap_or_else(|| "none".into());
+            format!("the checkpoint was taken on server_uuid {}, this is {}", uuid(self), uuid(found))
+        } else if self.server_id != found.server_id {
+            format!("the checkpoint was taken on server_id {}, this is {}", self.server_id, found.server_id)
+        } else {
+            return Ok(());
+        };
+        Err(swapped(what))
+    }
+
+    /// Compares with the format description of the binlog file that is read now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SourceIdentity`] when a file of the same name was created at another time or by another server.
+    pub fn check_file(&self, found: &Self) -> Result<()> {
+        let same_file = self.binlog_created != 0 && self.binlog_file == found.binlog_file;
+        let differs = (self.binlog_created, self.binlog_server_id) != (found.binlog_created, found.binlog_server_id);
+        if same_file && differs {
+            return Err(swapped(format!(
+                "binlog file {} was created at {} by server {} when the checkpoint was taken, now at {} by server {}",
+                self.binlog_file,
+                self.binlog_created,
+                self.binlog_server_id,
+                found.binlog_created,
+                found.binlog_server_id
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn swapped(what: String) -> Error {
+    Error::new(ErrorKind::SourceIdentity, "the source is not the server that the checkpoint was taken on")
+        .detail(what)
+        .with_hint("check the source's address; to copy from this server anew: `sirenia reset --yes` and `sirenia run`")
 }

@@ -7,24 +7,10 @@
 use super::sanitize::{Reason, Reasons};
 use crate::error::Result;
 #[cfg(not(test))]
-use crate::error::{Error, ErrorKind};
 
 /// MySQL's binary JSON as text.
-///
-/// The seam to the binlog's renderer: to become `crate::binlog::json::to_text(bytes, out)`.
-#[cfg(not(test))]
-pub(super) fn binary_to_text(_bytes: &[u8], _out: &mut Vec<u8>) -> Result<()> {
-    Err(Error::new(ErrorKind::Bug, "binary JSON has no renderer yet"))
-}
-
-/// Stands for the renderer in tests: the bytes are the text, and no bytes are damaged JSON.
-#[cfg(test)]
 pub(super) fn binary_to_text(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    if bytes.is_empty() {
-        return Err(crate::error::corrupt("no JSON"));
-    }
-    out.extend_from_slice(bytes);
-    Ok(())
+    crate::binlog::json::to_text(bytes, out)
 }
 
 /// The text is not JSON.

@@ -6,7 +6,7 @@
 //! (throughput). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
 
 use crate::batch::{Batch, Batcher};
-use crate::binlog::decoder::{Decoded, Decoder};
+use crate::binlog::{Decoded, Decoder, EventHeader, Frame};
 use crate::change::{Boundary, DdlStatement, RowImages};
 use crate::error::Result;
 use crate::position::BinlogOffset;
@@ -49,7 +49,12 @@ pub fn frame_queue(bytes: usize) -> (FrameSender, FrameReceiver) {
 }
 
 fn permits_of(event: &RawEvent, most: usize) -> usize {
-    (event.body.len() / PERMIT + 1).min(most)
+    (event.body().len() / PERMIT + 1).min(most)
+}
+
+fn frame(event: &RawEvent) -> Frame<'_> {
+    let &RawEvent { timestamp, event_type, server_id, event_size, log_pos, flags, .. } = event;
+    Frame { header: EventHeader { timestamp, event_type, server_id, event_size, log_pos, flags }, body: event.body() }
 }
 
 impl FrameSender {
@@ -156,7 +161,7 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
 
     /// Decodes one event into the batcher; false when the receiver of batches has gone.
     fn event(&mut self, event: &RawEvent) -> Result<bool> {
-        match self.decoder.decode(event.frame())? {
+        match self.decoder.decode(frame(event))? {
             Decoded::Nothing => {}
             Decoded::Rows(mut rows) => {
                 let mut images = RowImages::default();
@@ -174,7 +179,9 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
                 self.batcher.commit(position, committed_at);
             }
             Decoded::Boundary(Boundary::Rollback) => {
-                if let Some(rollback) = self.batcher.rollback() {
+                let rollback = self.batcher.rollback();
+                self.batcher.advance(self.decoder.position());
+                if let Some(rollback) = rollback {
                     return Ok(self.send(rollback));
                 }
             }

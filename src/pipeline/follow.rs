@@ -7,7 +7,7 @@ use super::decode::{DecodeLoop, Decoding, Ended, frame_queue};
 use super::shutdown::Shutdown;
 use super::state::Context;
 use crate::batch::{Batcher, Limits, TableMode};
-use crate::binlog::decoder::Decoder;
+use crate::binlog::{Affects, Decoder, affects};
 use crate::change::DdlStatement;
 use crate::convert::row::Converter;
 use crate::error::{Error, ErrorKind, Result};
@@ -133,7 +133,7 @@ async fn next_batch(received: &mut mpsc::Receiver<Decoding>, shutdown: &Shutdown
 
 async fn apply(
     context: &Context,
-    writer: &mut Writer<crate::target::connect::Connection>,
+    writer: &mut Writer,
     identity: &mut SourceIdentity,
     decoding: Decoding,
     shutdown: &Shutdown,
@@ -190,8 +190,7 @@ fn seconds_since(committed_at: u32) -> f64 {
 fn ddl_policy(context: &Context) -> impl FnMut(&DdlStatement) -> Result<()> + use<> {
     let mapping = context.config.mapping.clone();
     move |statement| {
-        use crate::binlog::query::Affects;
-        let affected = match crate::binlog::query::ddl_tables(&statement.sql, &statement.database) {
+        let affected = match affects(&statement.sql, &statement.database) {
             Affects::Nothing => return Ok(()),
             Affects::Tables(tables) => match tables.iter().find(|table| mapping.includes(table)) {
                 None => return Ok(()),

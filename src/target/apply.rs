@@ -11,14 +11,15 @@
 //! from the checkpoint.
 
 use super::cascade::Cascades;
-use super::control::{self, Advance};
 use super::copy::{self, Fields, Raw};
 use super::error::classify;
+use super::{Connection, fence, to_json};
 use crate::batch::{Batch, End};
 use crate::convert::Arena;
 use crate::convert::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
+use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
 use crate::merge::{Segment, TableChanges};
 use crate::position::Position;
@@ -26,19 +27,24 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
+use std::time::{Duration, UNIX_EPOCH};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::Statement;
 
 /// From this many rows on COPY is used, below it a pipelined INSERT for each: a COPY costs a round trip of its own.
 const COPY_FROM_ROWS: usize = 12;
 
 /// The writer of one pipeline: one connection, one expected position.
-pub struct Writer<C> {
-    client: C,
+pub struct Writer {
+    client: Connection,
     plans: Vec<Arc<TablePlan>>,
     statements: Vec<TableStatements>,
     cascades: Cascades,
-    advance: Advance,
+    advance: Statement,
+    pipeline: String,
+    epoch: i64,
+    /// The binlog file that is read now, when it has changed since the last commit.
+    identity: Option<SourceIdentity>,
     position: Position,
     in_transaction: bool,
     /// Counted into the checkpoint at the next commit.
@@ -63,30 +69,47 @@ struct TableStatements {
     insert: Option<Statement>,
 }
 
-impl<C: std::ops::Deref<Target = Client>> Writer<C> {
+impl Writer {
     /// A writer that continues at `position`, which must be the checkpoint's.
     ///
     /// # Errors
     /// When the control functions are missing or the connection fails.
     pub async fn new(
-        client: C,
+        client: Connection,
         plans: Vec<Arc<TablePlan>>,
         graph: Arc<KeyGraph>,
         pipeline: &str,
         epoch: i64,
         position: Position,
     ) -> Result<Self> {
-        let advance = control::prepare_advance(&client, pipeline, epoch).await?;
+        let advance = fence::prepare_advance(&*client).await?;
         let statements = plans.iter().map(|_| TableStatements::default()).collect();
         let cascades = Cascades::new(graph, &plans);
         let pending = Counts::default();
-        Ok(Self { client, plans, statements, cascades, advance, position, in_transaction: false, pending })
+        Ok(Self {
+            client,
+            plans,
+            statements,
+            cascades,
+            advance,
+            pipeline: pipeline.to_owned(),
+            epoch,
+            identity: None,
+            position,
+            in_transaction: false,
+            pending,
+        })
     }
 
     /// The position of the last commit.
     #[must_use]
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// Records with the next commit which binlog file the position lies in.
+    pub fn identity(&mut self, identity: &SourceIdentity) {
+        self.identity = Some(identity.clone());
     }
 
     /// Applies a batch and, if it ends at a commit, commits. Returns what was committed, none while a transaction is open.
@@ -107,13 +130,31 @@ impl<C: std::ops::Deref<Target = Client>> Writer<C> {
             self.segment(segment, &batch.arena).await?;
         }
         let End::Commit { position, committed_at } = &batch.end else { return Ok(None) };
-        let begin = self.begin();
         let counts = std::mem::take(&mut self.pending);
-        let advance = self.advance.call(&self.client, &self.position, position, *committed_at, counts)?;
-        let commit = async { self.client.batch_execute("COMMIT").await.map(|()| 0) };
-        in_order(begin.into_iter().chain([advance, Box::pin(commit) as Pending<'_>]).collect())
-            .await
-            .map_err(|e| classify(e, "commit a batch"))?;
+        let step = fence::Advance {
+            expected: &self.position,
+            next: position,
+            committed_at: committed_at.map(|at| UNIX_EPOCH + Duration::from_secs(u64::from(at))),
+            transactions: counts.transactions,
+            changes: counts.changes,
+            rows: counts.rows,
+        };
+        let identity = self.identity.as_ref().map(to_json).transpose()?;
+        let (client, pipeline) = (&self.client, &self.pipeline);
+        let mut pending: Vec<Pending<'_>> = self.begin().into_iter().collect();
+        pending.push(Box::pin(async {
+            fence::advance(&*self.client, &self.advance, &self.pipeline, self.epoch, &step).await.map(|()| 0)
+        }));
+        if let Some(identity) = &identity {
+            pending.push(statement(async move {
+                let update = "UPDATE sirenia.checkpoint SET source_identity = $2::text::jsonb WHERE pipeline = $1";
+                let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(pipeline, Type::TEXT), (identity, Type::TEXT)];
+                client.execute_typed(update, &parameters).await
+            }));
+        }
+        pending.push(statement(async { self.client.batch_execute("COMMIT").await.map(|()| 0) }));
+        in_order(pending).await.map_err(|e| e.at("commit a batch"))?;
+        self.identity = None;
         self.in_transaction = false;
         self.position = position.clone();
         Ok(Some(counts))
@@ -121,10 +162,10 @@ impl<C: std::ops::Deref<Target = Client>> Writer<C> {
 
     /// BEGIN, unless a transaction is open already.
     fn begin(&self) -> Option<Pending<'_>> {
-        (!self.in_transaction).then(|| {
-            Box::pin(async { self.client.batch_execute("BEGIN").await.map(|()| 0) }) as Pending<'_>
-        })
+        let begin = || statement(async { self.client.batch_execute("BEGIN").await.map(|()| 0) });
+        (!self.in_transaction).then(begin)
     }
+
 
     async fn segment(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
         for changes in &segment.tables {
@@ -145,10 +186,10 @@ impl<C: std::ops::Deref<Target = Client>> Writer<C> {
     }
 
     async fn deletes_and_few_inserts(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
-        for changes in segment.tables.iter().filter(|changes| !self.plans[changes.table].has_key()) {
-            if !changes.deletes.is_empty() {
+        for changes in &segment.tables {
+            if !changes.deletes.is_empty() && !self.plans[changes.table].has_key() {
                 if let Some(begin) = self.begin() {
-                    begin.await.map_err(|e| classify(e, "begin"))?;
+                    begin.await?;
                 }
                 self.in_transaction = true;
                 self.subtract(changes, arena).await?;
@@ -163,13 +204,14 @@ impl<C: std::ops::Deref<Target = Client>> Writer<C> {
                 copy::span_arrays(&oids, arena, changes.deletes.iter().map(|delete| delete.row))
             })
             .collect();
+        let client = &self.client;
         let mut pending: Vec<Pending<'_>> = self.begin().into_iter().collect();
         let mut checks: Vec<Option<&TableChanges>> = pending.iter().map(|_| None).collect();
         for (changes, arrays) in segment.tables.iter().zip(&keyed_deletes) {
             let statements = &self.statements[changes.table];
             if let Some(delete) = statements.delete.as_ref().filter(|_| !changes.deletes.is_empty()) {
                 let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as _).collect();
-                pending.push(Box::pin(async move { self.client.execute(delete, &parameters).await }));
+                pending.push(statement(async move { client.execute(delete, &parameters).await }));
                 checks.push(Some(changes));
             }
             if let Some(insert) = statements.insert.as_ref().filter(|_| changes.inserts.len() < COPY_FROM_ROWS) {
@@ -177,15 +219,15 @@ impl<C: std::ops::Deref<Target = Client>> Writer<C> {
                     let fields: Vec<Option<Raw>> = Fields::of_tuple(arena.get(*tuple))
                         .map(|field| copy::field_value(field).map(|value| Raw(value.to_vec())))
                         .collect();
-                    pending.push(Box::pin(async move {
+                    pending.push(statement(async move {
                         let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|f| f as _).collect();
-                        self.client.execute(insert, &parameters).await
+                        client.execute(insert, &parameters).await
                     }));
                     checks.push(None);
                 }
             }
         }
-        let done = in_order(pending).await.map_err(|e| classify(e, "apply changes"))?;
+        let done = in_order(pending).await?;
         for (removed, changes) in done.iter().zip(checks) {
             let Some(changes) = changes else { continue };
             if changes.exact && *removed != changes.deletes.len() as u64 {
@@ -306,15 +348,19 @@ fn rejected(error: tokio_postgres::Error, plan: &TablePlan) -> Error {
     classify(error, &format!("add rows to {}", plan.target))
 }
 
+fn statement<'a>(sent: impl Future<Output = Result<u64, tokio_postgres::Error>> + Send + 'a) -> Pending<'a> {
+    Box::pin(async move { sent.await.map_err(|e| classify(e, "apply changes")) })
+}
+
 /// A statement on its way: the number of rows it touched.
-pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send + 'a>>;
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
 
 /// Sends statements in order without waiting for each other's results, and returns the results in that order.
 ///
 /// tokio-postgres sends a statement when its future is first polled, so polling in order is sending in order. The
 /// first error is returned; the rest have been sent and answered, or will be dropped with the connection.
-pub async fn in_order(mut pending: Vec<Pending<'_>>) -> Result<Vec<u64>, tokio_postgres::Error> {
-    let mut results: Vec<Option<Result<u64, tokio_postgres::Error>>> = pending.iter().map(|_| None).collect();
+pub async fn in_order(mut pending: Vec<Pending<'_>>) -> Result<Vec<u64>> {
+    let mut results: Vec<Option<Result<u64>>> = pending.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {
         let mut waiting = false;
         for (future, result) in pending.iter_mut().zip(&mut results) {

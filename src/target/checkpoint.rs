@@ -35,7 +35,7 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
-            Self::CatchUp => "catch-up",
+            Self::CatchUp => "catch_up",
             Self::Index => "index",
             Self::Follow => "follow",
         }

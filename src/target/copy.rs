@@ -28,7 +28,7 @@ pub async fn copy_in<'a>(
     let sink = client.copy_in::<_, Bytes>(copy).await?;
     let mut sink = std::pin::pin!(sink);
     let mut piece = BytesMut::with_capacity(PIECE + 4096);
-    piece.put_slice(copy_format::HEADER);
+    piece.put_slice(&copy_format::HEADER);
     for tuple in tuples {
         if piece.len() + tuple.len() > PIECE && !piece.is_empty() {
             sink.feed(piece.split().freeze()).await?;
@@ -36,7 +36,7 @@ pub async fn copy_in<'a>(
         }
         piece.put_slice(tuple);
     }
-    piece.put_slice(copy_format::TRAILER);
+    piece.put_slice(&copy_format::TRAILER);
     sink.feed(piece.freeze()).await?;
     sink.finish().await
 }

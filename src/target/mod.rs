@@ -8,15 +8,19 @@
 //! | lease, fence | one writer: who it is, and the check inside each of its transactions |
 //! | checkpoint, schema_version, progress | what the control tables hold, typed |
 //! | catalog, tables, indexes | what exists; making tables, keys and indexes |
+//! | apply, copy, cascade | batches in, rows and checkpoint in one transaction out |
 //!
 //! Invariant: every transaction that writes begins with [`fence`], so an instance that has lost its lease changes
 //! nothing. Identifiers are quoted by [`crate::ident`], values are parameters.
 
 pub mod address;
+pub mod apply;
+pub mod cascade;
 pub mod catalog;
 pub mod checkpoint;
 pub mod connect;
 pub mod control;
+pub mod copy;
 pub mod error;
 pub mod fence;
 pub mod indexes;

@@ -21,7 +21,7 @@ CREATE TABLE sirenia.checkpoint (
     pipeline text PRIMARY KEY,
     position jsonb NOT NULL,
     source_identity jsonb NOT NULL,
-    phase text NOT NULL CHECK (phase IN ('snapshot', 'catch-up', 'index', 'follow')),
+    phase text NOT NULL CHECK (phase IN ('snapshot', 'catch_up', 'index', 'follow')),
     catch_up_until jsonb,
     epoch bigint NOT NULL,
     schema_version bigint NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE sirenia.checkpoint (
 COMMENT ON TABLE sirenia.checkpoint IS 'How far the source is in this database. Moves in the same transaction as the rows, which makes each change count once.';
 COMMENT ON COLUMN sirenia.checkpoint.position IS 'Right behind the last source transaction that is here: where a restart continues.';
 COMMENT ON COLUMN sirenia.checkpoint.source_identity IS 'The server and log that the position belongs to; a restart compares it before reading.';
-COMMENT ON COLUMN sirenia.checkpoint.phase IS 'snapshot: copying tables; catch-up: applying what was logged meanwhile, repeats allowed; index: building indexes; follow: steady state.';
+COMMENT ON COLUMN sirenia.checkpoint.phase IS 'snapshot: copying tables; catch_up: applying what was logged meanwhile, repeats allowed; index: building indexes; follow: steady state.';
 COMMENT ON COLUMN sirenia.checkpoint.catch_up_until IS 'The source''s log position after the last copied chunk; from there on the target is consistent.';
 COMMENT ON COLUMN sirenia.checkpoint.epoch IS 'Epoch of the lease under which this row was written last.';
 COMMENT ON COLUMN sirenia.checkpoint.schema_version IS 'Row of schema_version that events behind the position are decoded with.';

@@ -1,0 +1,165 @@
+//! From an address to a [`Context`] and a checkpoint: checks, the first position, the target's tables.
+//!
+//! A pipeline that has a checkpoint goes on with the schema that was stored with it; one that has none takes its first
+//! position here and creates tables and control rows, before a row is read.
+
+use super::state::{Context, identity_of, source_config, target_config};
+use crate::config::{BigintUnsigned, Config, TinyInt1};
+use crate::convert::plan::TablePlan;
+use crate::convert::typemap::{self, TypeOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Catalog;
+use crate::source::preflight::{self, Preflight};
+use crate::source::server::ServerFacts;
+use crate::source::snapshot::groups::{CopyGroup, copy_groups};
+use crate::source::snapshot::position::settled_start;
+use crate::source::transport::replica_server_id;
+use crate::source::{catalog, connect as source_connect};
+use crate::status::Shared;
+use crate::target::checkpoint::{self, Bootstrap};
+use crate::target::progress::NewTable;
+use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables};
+use mysql_async::Conn;
+use std::sync::Arc;
+
+/// The type map's choices, by the settings.
+#[must_use]
+pub fn type_options(config: &Config) -> TypeOptions {
+    TypeOptions {
+        tinyint1_boolean: config.types.tinyint1 == TinyInt1::Boolean,
+        bigint_unsigned: match config.types.bigint_unsigned {
+            BigintUnsigned::BigInt => typemap::BigintUnsigned::BigInt,
+            BigintUnsigned::Numeric => typemap::BigintUnsigned::Numeric,
+        },
+    }
+}
+
+/// What becomes of each table.
+///
+/// # Errors
+/// Those of the type map.
+pub fn plans_of(catalog: &Catalog, config: &Config) -> Result<Vec<Arc<TablePlan>>> {
+    Ok(typemap::plan(catalog, &config.mapping, &type_options(config))?.into_iter().map(Arc::new).collect())
+}
+
+/// One error of all that stands in the way; each problem keeps its own hint.
+///
+/// # Errors
+/// The problem itself when there is one, else a summary of the first kind.
+pub fn refuse_problems(mut problems: Vec<Error>) -> Result<()> {
+    match problems.len() {
+        0 => Ok(()),
+        1 => Err(problems.remove(0)),
+        count => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let hints: Vec<&str> = problems.iter().filter_map(Error::hint).collect();
+            Err(Error::new(problems[0].kind(), format!("{count} things stand in the way on the source"))
+                .detail(lines.join("\n"))
+                .with_hint(hints.join("\n")))
+        }
+    }
+}
+
+/// Prepares an attempt under the lease's epoch.
+///
+/// # Errors
+/// What stands in the way, each with its hint; [`ErrorKind::SourceIdentity`] when the source is another server.
+pub async fn prepare(config: Arc<Config>, shared: Arc<Shared>, epoch: i64) -> Result<(Context, Checkpoint)> {
+    let (source, target) = (source_config(&config), target_config(&config));
+    let mut conn = source_connect::connect(&source).await?;
+    let facts = ServerFacts::read(&mut conn).await?;
+    let server_id = replica_server_id(&config.pipeline, facts.server_id);
+    let (catalog, plans) = (Catalog::default(), Vec::new());
+    let mut context = Context { config, shared, source, target, facts, catalog, plans, epoch, server_id };
+    let mut client = context.connect_writer().await?;
+    let checkpoint = match checkpoint::load(&*client, &context.config.pipeline).await? {
+        Some(checkpoint) => resume(&mut context, &mut conn, &client, checkpoint).await?,
+        None => begin(&mut context, &mut conn, &mut client).await?,
+    };
+    let _ = conn.disconnect().await;
+    Ok((context, checkpoint))
+}
+
+async fn resume(
+    context: &mut Context,
+    conn: &mut Conn,
+    client: &Connection,
+    checkpoint: Checkpoint,
+) -> Result<Checkpoint> {
+    let pipeline = &context.config.pipeline;
+    checkpoint.source_identity.check_server(&identity_of(&context.facts))?;
+    let (_, mut stored) = schema_version::load(&**client, pipeline, checkpoint.schema_version).await?;
+    let current = catalog::read(conn, context.facts.flavor, &context.config.mapping).await?;
+    let new: Vec<String> =
+        current.tables.iter().filter(|t| stored.table(&t.name).is_none()).map(|t| t.name.to_string()).collect();
+    if !new.is_empty() {
+        return Err(Error::new(ErrorKind::SchemaMismatch, format!("tables that pipeline {pipeline} does not carry yet"))
+            .detail(format!("{} matched by [tables] now but not copied when it began", new.join(", ")))
+            .with_hint("exclude them in [tables], or copy everything anew: `sirenia reset --yes` and `sirenia run`"));
+    }
+    stored.tables.retain(|table| context.config.mapping.includes(&table.name));
+    check(context, conn, &stored, true).await?;
+    context.plans = plans_of(&stored, &context.config)?;
+    context.catalog = stored;
+    tracing::info!(position = %checkpoint.position, phase = %checkpoint.phase, "continuing from the checkpoint");
+    Ok(checkpoint)
+}
+
+async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) -> Result<Checkpoint> {
+    let config = Arc::clone(&context.config);
+    let pipeline = config.pipeline.as_str();
+    let first = catalog::read(conn, context.facts.flavor, &config.mapping).await?;
+    check(context, conn, &first, false).await?;
+    let (catalog, position) = settled_start(conn, &context.facts, &config.mapping).await?;
+    if catalog.tables.is_empty() {
+        return Err(Error::new(ErrorKind::Config, "no table of the source is carried")
+            .detail(format!("databases {:?}", config.mapping.databases.keys().collect::<Vec<_>>()))
+            .with_hint("check [tables] include and exclude, and the account's SELECT privilege"));
+    }
+    let plans = plans_of(&catalog, &config)?;
+    tables::check_tables(&**client, pipeline, &plans).await?;
+    let transaction = fence::begin(client, pipeline, context.epoch).await?;
+    let made = tables::create_tables(&transaction, &plans).await?;
+    transaction.commit().await.map_err(|e| crate::target::classify(e, "creating the tables"))?;
+    let groups = copy_groups(&catalog, context.facts.logs_cascades);
+    let group_of = |table: usize| {
+        groups.iter().position(|group| matches!(group, CopyGroup::Exact(tables) if tables.contains(&table)))
+    };
+    let new: Vec<NewTable> = plans
+        .iter()
+        .enumerate()
+        .map(|(number, plan)| NewTable {
+            source: plan.source.name.clone(),
+            target: plan.target.clone(),
+            adopted: !made.contains(&plan.target),
+            copy_group: group_of(number).and_then(|group| i32::try_from(group).ok()),
+        })
+        .collect();
+    let identity = identity_of(&context.facts);
+    let bootstrap = Bootstrap {
+        position: &position,
+        source_identity: &identity,
+        phase: Phase::Snapshot,
+        catalog: &catalog,
+        tables: &new,
+    };
+    checkpoint::create(client, pipeline, context.epoch, &bootstrap).await?;
+    tracing::info!(tables = plans.len(), position = %position, "the snapshot starts; the stream will start at its position");
+    (context.catalog, context.plans) = (catalog, plans);
+    checkpoint::load(&**client, pipeline)
+        .await?
+        .ok_or_else(|| Error::new(ErrorKind::Bug, "the checkpoint that was just made is missing"))
+}
+
+/// Runs the preflight: logs its warnings, refuses its problems. XA transactions only matter where a copy begins.
+async fn check(context: &Context, conn: &mut Conn, catalog: &Catalog, resuming: bool) -> Result<()> {
+    let Preflight { mut problems, warnings, .. } =
+        preflight::check(conn, &context.facts, &context.config.mapping, catalog).await?;
+    problems.retain(|problem| !(resuming && problem.kind() == ErrorKind::PreparedXa));
+    if !resuming {
+        for warning in warnings {
+            tracing::warn!(hint = warning.hint, "{}", warning.message);
+        }
+    }
+    refuse_problems(problems)
+}

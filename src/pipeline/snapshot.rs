@@ -1,0 +1,268 @@
+//! The first copy: tables read by several readers, each chunk committed with its progress.
+//!
+//! Progress: a chunk's rows, its last key and its count commit in one fenced transaction, so a killed copy goes on behind
+//! the last committed chunk. Tables of an exact group are copied in one target transaction together with the position of
+//! their view: interrupted, nothing of it remains and the group is copied again. A table's key is built right after its rows.
+
+use super::shutdown::Shutdown;
+use super::state::Context;
+use crate::convert::plan::TablePlan;
+use crate::convert::row::Converter;
+use crate::convert::{Arena, Span};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident;
+use crate::source::connect::connect as connect_source;
+use crate::source::snapshot::exact::open_exact;
+use crate::source::snapshot::groups::{CopyGroup, copy_groups};
+use crate::source::snapshot::reader::{ChunkReader, ExactReader};
+use crate::source::snapshot::values::row_to_values;
+use crate::target::progress::{self, TableState};
+use crate::target::{Connection, classify, copy, fence, indexes};
+use mysql_async::Value;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio_postgres::{Client, GenericClient, Statement};
+
+/// Copies every table that is not copied yet. Returns false when a shutdown was asked for.
+///
+/// # Errors
+/// Those of both servers and of the converter. What is committed stays.
+pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<bool> {
+    let client = context.connect_writer().await?;
+    let states = progress::load_tables(&*client, &context.config.pipeline).await?;
+    let copied = |table: usize| {
+        let name = &context.plans[table].source.name;
+        states.iter().any(|s| s.source == *name && matches!(s.state, TableState::Copied | TableState::Ready))
+    };
+    context.shared.update(|view| {
+        view.snapshot.tables_total = context.plans.len() as u64;
+        view.snapshot.rows_estimated = context.plans.iter().map(|plan| plan.source.estimated_rows).sum();
+        view.snapshot.tables_done = (0..context.plans.len()).filter(|table| copied(*table)).count() as u64;
+        view.snapshot.rows_copied = states.iter().map(|state| state.rows_copied).sum();
+    });
+    drop(client);
+    let mut groups = copy_groups(&context.catalog, context.facts.logs_cascades);
+    groups.retain(|group| tables_of(group).iter().any(|table| !copied(*table)));
+    // biggest first, so that the last reader does not end long after the others
+    groups.sort_by_key(|group| {
+        let bytes = |table: &usize| context.plans[*table].source.estimated_bytes;
+        std::cmp::Reverse(tables_of(group).iter().map(bytes).sum::<u64>())
+    });
+    let started = Instant::now();
+    let count = groups.len();
+    let queue = Arc::new(Mutex::new(VecDeque::from(groups)));
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..context.config.apply.readers.min(count) {
+        readers.spawn(reader(Arc::clone(context), Arc::clone(&queue)));
+    }
+    loop {
+        tokio::select! {
+            () = shutdown.raised() => return Ok(false), // dropping the set ends the readers; open chunks roll back
+            done = readers.join_next() => match done {
+                None => break,
+                Some(Ok(result)) => result?,
+                Some(Err(panic)) => return Err(Error::new(ErrorKind::Bug, "a snapshot reader panicked").with_source(panic)),
+            },
+        }
+    }
+    let rows = context.shared.view().snapshot.rows_copied;
+    tracing::info!(tables = context.plans.len(), rows, seconds = started.elapsed().as_secs_f32(), "all tables are copied");
+    Ok(true)
+}
+
+fn tables_of(group: &CopyGroup) -> &[usize] {
+    match group {
+        CopyGroup::Chunked(table) => std::slice::from_ref(table),
+        CopyGroup::Exact(tables) => tables,
+    }
+}
+
+async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -> Result<()> {
+    let mut source = connect_source(&context.source).await?;
+    let mut target = Writer::new(&context).await?;
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(group) = next else { break };
+        match &group {
+            CopyGroup::Chunked(table) => copy_chunked(&context, &mut source, &mut target, *table).await?,
+            CopyGroup::Exact(tables) => copy_exact(&context, &mut target, tables).await?,
+        }
+        for table in tables_of(&group) {
+            finish(&context, &mut target, *table).await?;
+        }
+    }
+    let _ = source.disconnect().await;
+    Ok(())
+}
+
+/// The target's side of one reader.
+struct Writer {
+    client: Connection,
+    fence: Statement,
+}
+
+impl Writer {
+    async fn new(context: &Context) -> Result<Self> {
+        let client = context.connect_writer().await?;
+        let fence = fence::prepare_fence(&*client).await?;
+        Ok(Self { client, fence })
+    }
+
+    async fn begin(&self, context: &Context) -> Result<()> {
+        self.client.batch_execute("BEGIN").await.map_err(|e| classify(e, "beginning a chunk"))?;
+        fence::fence(&**self.client_ref(), &self.fence, &context.config.pipeline, context.epoch).await
+    }
+
+    async fn commit(&self) -> Result<()> {
+        self.client.batch_execute("COMMIT").await.map_err(|e| classify(e, "committing a chunk"))
+    }
+
+    fn client_ref(&self) -> &Connection {
+        &self.client
+    }
+}
+
+async fn prepare_copy(client: &Client, plan: &TablePlan) -> Result<Statement> {
+    let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
+    let sql = format!("COPY {} ({names}) FROM STDIN BINARY", plan.target.sql());
+    client.prepare(&sql).await.map_err(|e| classify(e, &format!("copying into {}", plan.target)))
+}
+
+/// Converts rows to tuples, leaving out those that the row filter does not admit.
+fn encode(
+    context: &Context,
+    table: usize,
+    converter: &mut Converter,
+    rows: &[Vec<Value>],
+    arena: &mut Arena,
+) -> Result<Vec<Span>> {
+    arena.clear();
+    let plan = Arc::clone(converter.plan());
+    let mut tuples = Vec::with_capacity(rows.len());
+    let mut values = Vec::new();
+    for row in rows {
+        row_to_values(row, &plan.source, &mut values)?;
+        if converter.admits(&values) {
+            tuples.push(converter.tuple(&values, arena)?);
+        }
+    }
+    for sanitized in converter.take_sanitized() {
+        context.count_sanitized(table, &sanitized);
+    }
+    Ok(tuples)
+}
+
+async fn copy_chunked(
+    context: &Context,
+    source: &mut mysql_async::Conn,
+    target: &mut Writer,
+    table: usize,
+) -> Result<()> {
+    let (plan, pipeline) = (&context.plans[table], &context.config.pipeline);
+    let name = &plan.source.name;
+    let client = &target.client;
+    let ranges = progress::load_ranges(&**client, pipeline, name).await?;
+    if ranges.is_empty() {
+        target.begin(context).await?;
+        progress::plan_ranges(&**client, pipeline, name, &[None]).await?;
+        progress::set_state(&**client, pipeline, name, TableState::Copying).await?;
+        target.commit().await?;
+    }
+    let after = ranges.first().and_then(|range| range.last_key.as_deref());
+    if ranges.first().is_some_and(|range| range.done) {
+        return Ok(());
+    }
+    if after.is_some() {
+        tracing::info!(table = %name, rows = ranges[0].rows_copied, "continuing the copy behind its last chunk");
+    }
+    let mut reader = ChunkReader::new(Arc::clone(&plan.source), after)?;
+    let mut converter = Converter::compile(Arc::clone(plan))?;
+    let copy = prepare_copy(client, plan).await?;
+    let mut arena = Arena::default();
+    let mut next = reader.next_chunk(source).await?;
+    while let Some(chunk) = next {
+        let tuples =
+            tokio::task::block_in_place(|| encode(context, table, &mut converter, &chunk.rows, &mut arena))?;
+        // while the target takes this chunk, the source reads the next
+        let (wrote, read) = tokio::join!(
+            async {
+                target.begin(context).await?;
+                let rows = copy::copy_in(client, &copy, tuples.iter().map(|span| arena.get(*span)))
+                    .await
+                    .map_err(|e| classify(e, &format!("copying into {}", plan.target)))?;
+                progress::save_chunk(&**client, pipeline, name, 0, chunk.last_key.as_deref(), rows, chunk.last).await?;
+                target.commit().await?;
+                Ok::<_, Error>(rows)
+            },
+            reader.next_chunk(source)
+        );
+        progress_made(context, wrote?);
+        next = read?;
+    }
+    Ok(())
+}
+
+async fn copy_exact(context: &Context, target: &mut Writer, tables: &[usize]) -> Result<()> {
+    let pipeline = &context.config.pipeline;
+    let mut snapshot = open_exact(&context.source, &context.facts, &context.catalog, tables).await?;
+    let position = snapshot.position.clone();
+    target.begin(context).await?;
+    let mut arena = Arena::default();
+    for table in tables {
+        let plan = &context.plans[*table];
+        let mut converter = Converter::compile(Arc::clone(plan))?;
+        let copy = prepare_copy(&target.client, plan).await?;
+        let mut reader = ExactReader::open(snapshot.connection(&plan.source), &plan.source).await?;
+        let mut copied = 0;
+        while let Some(rows) = reader.next_batch().await? {
+            let tuples = tokio::task::block_in_place(|| encode(context, *table, &mut converter, &rows, &mut arena))?;
+            let rows = copy::copy_in(&target.client, &copy, tuples.iter().map(|span| arena.get(*span)))
+                .await
+                .map_err(|e| classify(e, &format!("copying into {}", plan.target)))?;
+            copied += rows;
+            progress_made(context, rows);
+        }
+        drop(reader);
+        let name = &plan.source.name;
+        progress::set_exact(&**target.client_ref(), pipeline, name, Some(&position), group_number(context, *table)).await?;
+        progress::plan_ranges(&**target.client_ref(), pipeline, name, &[None]).await?;
+        progress::save_chunk(&**target.client_ref(), pipeline, name, 0, None, copied, true).await?;
+        progress::set_state(&**target.client_ref(), pipeline, name, TableState::Copying).await?;
+    }
+    // the tables' keys and states come in the same transaction: a copy without its position must never be seen
+    for table in tables {
+        keyed(context, &**target.client_ref(), *table).await?;
+    }
+    target.commit().await?;
+    snapshot.close().await
+}
+
+fn group_number(context: &Context, table: usize) -> Option<i32> {
+    let groups = copy_groups(&context.catalog, context.facts.logs_cascades);
+    groups.iter().position(|group| tables_of(group).contains(&table)).and_then(|n| i32::try_from(n).ok())
+}
+
+async fn keyed<C: GenericClient + Sync>(context: &Context, client: &C, table: usize) -> Result<()> {
+    let plan = &context.plans[table];
+    indexes::create_primary_key(client, plan).await?;
+    progress::set_state(client, &context.config.pipeline, &plan.source.name, TableState::Copied).await
+}
+
+/// Builds the table's key and marks it as copied, unless that is done.
+async fn finish(context: &Context, target: &mut Writer, table: usize) -> Result<()> {
+    target.begin(context).await?;
+    keyed(context, &**target.client_ref(), table).await?;
+    target.commit().await?;
+    tracing::debug!(table = %context.plans[table].source.name, "copied");
+    context.shared.update(|view| view.snapshot.tables_done += 1);
+    Ok(())
+}
+
+fn progress_made(context: &Context, rows: u64) {
+    context.shared.metrics.snapshot_rows.inc_by(rows);
+    context.shared.update(|view| {
+        view.snapshot.rows_copied += rows;
+        view.rows += rows;
+    });
+}

@@ -1,0 +1,26 @@
+//! The source edge: everything that talks to MySQL or MariaDB.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | [`connect`] | address and login, and the one session every connection has (UTC, no conversion of text, REPEATABLE READ) |
+//! | [`refusal`] | what a client or server error means: kind, and the grant or setting that mends it |
+//! | [`server`] | facts about the server; the binlog's write position and files |
+//! | [`preflight`] | what stands in the way, each with the statement that mends it |
+//! | [`catalog`] | the tables, read in a handful of queries |
+//! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
+//! | [`transport`] | raw binlog events, header and checksum stripped |
+//!
+//! Enters: a [`connect::SourceConfig`] and the mapping. Leaves: a catalogue, positions, rows as client values that
+//! [`snapshot::values`] turns into [`crate::value::ValueRef`], and raw events for the binlog decoder.
+//! Nothing here writes to the source. Nothing here knows the target.
+
+pub mod catalog;
+mod column_type;
+pub mod connect;
+pub mod preflight;
+pub mod refusal;
+pub mod server;
+pub mod snapshot;
+#[cfg(test)]
+mod testing;
+pub mod transport;

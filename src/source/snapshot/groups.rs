@@ -1,0 +1,180 @@
+//! Which tables are copied in chunks, and which exactly.
+//!
+//! A chunked copy is repaired by applying the stream from P0 on again, idempotently. That needs a key that stays what it
+//! was and a log that tells every change. Read exactly, from one consistent view at a known position, are therefore:
+//!
+//! - tables without a key, or whose key no index range can be read by;
+//! - tables of engines without transactions, which no consistent view covers;
+//! - where the source does not log cascades: tables whose key a cascade can change, and every table of a component
+//!   (connected over acting foreign keys) with a chain of two such keys, all as one group: we replay the cascades from
+//!   the rows we hold, and a row in the middle of a chain that was copied too late would stop them.
+
+use crate::ident::TableName;
+use crate::schema::{Action, Catalog, ForeignKey, Index, SourceType, TableSchema};
+
+/// Tables that are copied together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyGroup {
+    /// One table (its index in [`Catalog::tables`]), in chunks by key order.
+    Chunked(usize),
+    /// These tables, in catalogue order, from one consistent view.
+    Exact(Vec<usize>),
+}
+
+/// Splits the catalogue's tables into groups; each table is in just one.
+#[must_use]
+pub fn copy_groups(catalog: &Catalog, logs_cascades: bool) -> Vec<CopyGroup> {
+    let tables = &catalog.tables;
+    let chained = if logs_cascades { vec![None; tables.len()] } else { chained_components(catalog) };
+    let mut groups: Vec<CopyGroup> = Vec::new();
+    for (at, table) in tables.iter().enumerate() {
+        match chained[at] {
+            Some(component) if component == at => {
+                groups.push(CopyGroup::Exact((0..tables.len()).filter(|other| chained[*other] == Some(at)).collect()));
+            }
+            Some(_) => {}
+            None if chunk_key(table).is_none()
+                || !table.transactional
+                || (!logs_cascades && cascade_changes_key(table)) =>
+            {
+                groups.push(CopyGroup::Exact(vec![at]));
+            }
+            None => groups.push(CopyGroup::Chunked(at)),
+        }
+    }
+    groups
+}
+
+/// The key to read a table by in chunks: its key, if that is an index with an order and columns that can be compared.
+#[must_use]
+pub fn chunk_key(table: &TableSchema) -> Option<&Index> {
+    let ordered = |column: &usize| {
+        !matches!(
+            table.columns[*column].ty,
+            // SET has no range reads; the others cannot be compared by a parameter
+            SourceType::Set { .. }
+                | SourceType::Json { .. }
+                | SourceType::Geometry
+                | SourceType::Vector
+                | SourceType::Text { .. }
+                | SourceType::Blob { .. }
+        )
+    };
+    table.key().filter(|key| key.method == "BTREE" && key.parts.iter().filter_map(|p| p.column).all(|c| ordered(&c)))
+}
+
+fn cascade_changes_key(table: &TableSchema) -> bool {
+    let key: Vec<&str> = table.key_columns().into_iter().map(|column| table.columns[column].name.as_str()).collect();
+    let touches =
+        |fk: &ForeignKey| fk.columns.iter().any(|column| key.iter().any(|name| name.eq_ignore_ascii_case(column)));
+    table.foreign_keys.iter().any(|fk| fk.on_update != Action::Restrict && touches(fk))
+}
+
+/// For each table the lowest table of its component over acting foreign keys, if the component has a chain of two.
+fn chained_components(catalog: &Catalog) -> Vec<Option<usize>> {
+    let tables = &catalog.tables;
+    let position = |name: &TableName| tables.iter().position(|table| table.name == *name);
+    let edges: Vec<(usize, usize)> = tables
+        .iter()
+        .enumerate()
+        .flat_map(|(child, table)| table.foreign_keys.iter().filter(|fk| fk.acts()).map(move |fk| (child, fk)))
+        .filter_map(|(child, fk)| Some((child, position(&fk.parent)?)))
+        .collect();
+    let mut lowest: Vec<usize> = (0..tables.len()).collect();
+    loop {
+        let before = lowest.clone();
+        for &(child, parent) in &edges {
+            let least = lowest[child].min(lowest[parent]);
+            (lowest[child], lowest[parent]) = (least, least);
+        }
+        if lowest == before {
+            break;
+        }
+    }
+    // a table that is both child and parent makes a chain; one that refers to itself does so alone
+    let links = |at: usize| edges.iter().any(|edge| edge.0 == at) && edges.iter().any(|edge| edge.1 == at);
+    let chained: Vec<usize> = (0..tables.len()).filter(|at| links(*at)).map(|at| lowest[at]).collect();
+    lowest.into_iter().map(|component| chained.contains(&component).then_some(component)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Column, IndexKind, IndexPart};
+
+    fn table(name: &str, keyed: bool, parents: &[(&str, Action, Action)]) -> TableSchema {
+        let column = |name: &str| Column {
+            name: name.into(),
+            ty: SourceType::Int { bytes: 4, unsigned: false, boolean: false },
+            declared: "int".into(),
+            nullable: false,
+            auto_increment: false,
+            generated: false,
+            comment: String::new(),
+        };
+        let part = IndexPart { column: Some(0), prefix: None, descending: false };
+        let primary =
+            Index { name: "PRIMARY".into(), kind: IndexKind::Primary, method: "BTREE".into(), parts: vec![part] };
+        let foreign = |(parent, on_delete, on_update): &(&str, Action, Action)| ForeignKey {
+            name: format!("fk_{parent}"),
+            columns: vec!["parent".into()],
+            parent: TableName::new("lab", *parent),
+            parent_columns: vec!["id".into()],
+            on_delete: *on_delete,
+            on_update: *on_update,
+        };
+        TableSchema {
+            name: TableName::new("lab", name),
+            columns: vec![column("id"), column("parent")],
+            indexes: if keyed { vec![primary] } else { Vec::new() },
+            foreign_keys: parents.iter().map(foreign).collect(),
+            engine: "InnoDB".into(),
+            transactional: true,
+            comment: String::new(),
+            estimated_rows: 0,
+            estimated_bytes: 0,
+        }
+    }
+
+    const CASCADE: (Action, Action) = (Action::Cascade, Action::Restrict);
+
+    #[test]
+    fn chains_of_two_acting_keys_are_one_group_where_cascades_are_not_logged() {
+        let (delete, none) = (CASCADE.0, CASCADE.1);
+        let catalog = Catalog {
+            tables: vec![
+                table("a", true, &[]),
+                table("b", true, &[("a", delete, none)]),
+                table("c", true, &[("b", Action::SetNull, none)]),
+                table("d", true, &[("a", delete, none)]),
+                table("e", true, &[]),
+                table("f", true, &[("e", delete, none)]),
+                table("g", true, &[("f", none, none)]),
+                table("self", true, &[("self", delete, none)]),
+                table("unkeyed", false, &[]),
+            ],
+        };
+        let chunked = |list: &[usize]| list.iter().map(|at| CopyGroup::Chunked(*at)).collect::<Vec<_>>();
+        let mut expected = vec![CopyGroup::Exact(vec![0, 1, 2, 3])];
+        expected.extend(chunked(&[4, 5, 6]));
+        expected.extend([CopyGroup::Exact(vec![7]), CopyGroup::Exact(vec![8])]);
+        assert_eq!(copy_groups(&catalog, false), expected);
+        let mut logged = chunked(&[0, 1, 2, 3, 4, 5, 6, 7]);
+        logged.push(CopyGroup::Exact(vec![8]));
+        assert_eq!(copy_groups(&catalog, true), logged);
+    }
+
+    #[test]
+    fn keys_that_cascades_change_and_engines_without_views_are_exact() {
+        let mut child = table("child", true, &[("p", Action::Restrict, Action::Cascade)]);
+        child.foreign_keys[0].columns = vec!["ID".into()];
+        let mut myisam = table("myisam", true, &[]);
+        myisam.transactional = false;
+        let mut hash = table("hash", true, &[]);
+        hash.indexes[0].method = "HASH".into();
+        let catalog = Catalog { tables: vec![child, hash, myisam] };
+        let exact = |at| CopyGroup::Exact(vec![at]);
+        assert_eq!(copy_groups(&catalog, false), [exact(0), exact(1), exact(2)]);
+        assert_eq!(copy_groups(&catalog, true), [CopyGroup::Chunked(0), exact(1), exact(2)]);
+    }
+}

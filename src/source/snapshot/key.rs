@@ -1,0 +1,270 @@
+//! Keyset pagination: the order of a table's key, "rows behind this key" as a condition, and the key's stored form.
+//!
+//! The condition for a key (a, b, c) is `a > ? OR (a = ? AND (b > ? OR (b = ? AND c > ?)))`: its ranges are disjoint and in
+//! key order, so both servers read just the rows they return. (Tried on MariaDB 10.11 and MySQL 9.7 with three values of
+//! `a` in 100,000 rows, index reads for 1,000 rows: this form 1,000; `a >= ? AND (a > ? OR …)` 17,667, since it only
+//! bounds `a`; the row comparison `(a, b, c) > (?, ?, ?)` reads from the index's start.)
+//!
+//! A parameter must compare in the column's own type and collation, or the order differs from the index and the range
+//! is lost: text travels as hex and is put into the column's character set and collation, decimals are cast (they would
+//! compare as doubles), ENUM has no ranges in either server, so its `>` is the list of the numbers that follow.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident;
+use crate::schema::{SourceType, TableSchema};
+use crate::source::snapshot::groups::chunk_key;
+use mysql_async::Value;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// One column of a key, owned, as kept in `sirenia.snapshot_progress`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum KeyValue {
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer, YEAR, BIT, or ENUM's number.
+    UInt(u64),
+    /// FLOAT or DOUBLE.
+    Double(f64),
+    /// What the server reads from ASCII text: decimals, dates and times, UUID, addresses.
+    Text(String),
+    /// Text in the column's character set, or binary data.
+    Bytes(Vec<u8>),
+}
+
+/// Writes a key for `sirenia.snapshot_progress`.
+///
+/// # Errors
+/// `Bug` only.
+pub fn encode(key: &[KeyValue]) -> Result<Vec<u8>> {
+    rmp_serde::to_vec(key).map_err(|error| Error::new(ErrorKind::Bug, "cannot encode a key").with_source(error))
+}
+
+/// The order in which a table is read in chunks.
+#[derive(Debug, Clone)]
+pub struct KeyOrder {
+    /// The index's name, quoted.
+    pub(crate) index: String,
+    parts: Vec<KeyPart>,
+}
+
+#[derive(Debug, Clone)]
+struct KeyPart {
+    /// Position in the table's columns.
+    column: usize,
+    /// The column's name, quoted.
+    name: String,
+    ty: SourceType,
+    descending: bool,
+}
+
+impl KeyOrder {
+    /// The order by the table's [`chunk_key`]; none when it is to be copied exactly.
+    #[must_use]
+    pub fn of(table: &TableSchema) -> Option<Self> {
+        let key = chunk_key(table)?;
+        let parts = key.parts.iter().filter_map(|part| {
+            let column = part.column?;
+            let schema = &table.columns[column];
+            let (name, ty) = (ident::mysql(&schema.name), schema.ty.clone());
+            Some(KeyPart { column, name, ty, descending: part.descending })
+        });
+        Some(Self { index: ident::mysql(&key.name), parts: parts.collect() })
+    }
+
+    /// `` `a`, `b` DESC ``
+    #[must_use]
+    pub fn order_by(&self) -> String {
+        let part = |part: &KeyPart| format!("{}{}", part.name, if part.descending { " DESC" } else { "" });
+        self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The key of a row as the reader selected it.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` when a key column holds what its type does not allow.
+    pub fn of_row(&self, row: &[Value]) -> Result<Vec<KeyValue>> {
+        let value = |part: &KeyPart| {
+            row.get(part.column).and_then(|value| key_value(&part.ty, value)).ok_or_else(|| {
+                Error::new(ErrorKind::SchemaMismatch, format!("key column {} holds a value of another type", part.name))
+            })
+        };
+        self.parts.iter().map(value).collect()
+    }
+
+    /// Reads what [`encode`] wrote.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is no key of this table.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Vec<KeyValue>> {
+        let key: Option<Vec<KeyValue>> = rmp_serde::from_slice(bytes).ok();
+        key.filter(|key| {
+            key.len() == self.parts.len() && self.parts.iter().zip(key).all(|(part, value)| fits(part, value))
+        })
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "the stored key of an interrupted copy does not match the table's key")
+        })
+    }
+
+    /// The condition for rows behind `key`, with its parameters.
+    #[must_use]
+    pub fn behind(&self, key: &[KeyValue]) -> (String, Vec<Value>) {
+        let (mut sql, mut parameters) = (String::new(), Vec::new());
+        for (i, (part, value)) in self.parts.iter().zip(key).enumerate() {
+            if i > 0 {
+                sql.push_str(" AND (");
+            }
+            if let SourceType::Enum { labels } = &part.ty {
+                sql.push_str(&enum_behind(part, labels.len() as u64, value));
+            } else {
+                let operator = if part.descending { "<" } else { ">" };
+                let _ = write!(sql, "{} {operator} {}", part.name, placeholder(&part.ty));
+                parameters.push(parameter(value));
+            }
+            if i + 1 < self.parts.len() {
+                let _ = write!(sql, " OR ({} = {}", part.name, placeholder(&part.ty));
+                parameters.push(parameter(value));
+            }
+        }
+        sql.push_str(&"))".repeat(self.parts.len() - 1));
+        (sql, parameters)
+    }
+}
+
+/// `col IN (4, 5, 6)`: ENUM's numbers behind `value`. The empty error value is 0.
+fn enum_behind(part: &KeyPart, labels: u64, value: &KeyValue) -> String {
+    let KeyValue::UInt(at) = *value else { return "FALSE".into() };
+    let numbers: Vec<String> = if part.descending {
+        (0..at).map(|n| n.to_string()).collect()
+    } else {
+        (at + 1..=labels).map(|n| n.to_string()).collect()
+    };
+    if numbers.is_empty() { "FALSE".into() } else { format!("{} IN ({})", part.name, numbers.join(", ")) }
+}
+
+/// The parameter's place, in the type and collation the index compares by.
+fn placeholder(ty: &SourceType) -> String {
+    match ty {
+        SourceType::Decimal { precision, scale, .. } => format!("CAST(? AS DECIMAL({precision},{scale}))"),
+        SourceType::Binary { .. } | SourceType::VarBinary { .. } => "UNHEX(?)".into(),
+        _ => match ty.charset() {
+            Some(charset) => format!("CONVERT(UNHEX(?) USING {}) COLLATE {}", charset.name, charset.collation),
+            None => "?".into(),
+        },
+    }
+}
+
+fn parameter(value: &KeyValue) -> Value {
+    match value {
+        KeyValue::Int(number) => Value::Int(*number),
+        KeyValue::UInt(number) => Value::UInt(*number),
+        KeyValue::Double(number) => Value::Double(*number),
+        KeyValue::Text(text) => Value::Bytes(text.clone().into_bytes()),
+        KeyValue::Bytes(bytes) => {
+            let mut hex = String::with_capacity(bytes.len() * 2);
+            for byte in bytes {
+                let _ = write!(hex, "{byte:02X}");
+            }
+            Value::Bytes(hex.into_bytes())
+        }
+    }
+}
+
+fn fits(part: &KeyPart, value: &KeyValue) -> bool {
+    use SourceType as T;
+    matches!(
+        (&part.ty, value),
+        (T::Int { unsigned: false, .. }, KeyValue::Int(_))
+            | (T::Int { unsigned: true, .. } | T::Year | T::Bit { .. } | T::Enum { .. }, KeyValue::UInt(_))
+            | (T::Float | T::Double, KeyValue::Double(_))
+            | (T::Char { .. } | T::VarChar { .. } | T::Binary { .. } | T::VarBinary { .. }, KeyValue::Bytes(_))
+            | (
+                T::Decimal { .. } | T::Date | T::Time { .. } | T::DateTime { .. } | T::Timestamp { .. },
+                KeyValue::Text(_)
+            )
+            | (T::Uuid | T::Inet4 | T::Inet6, KeyValue::Text(_))
+    )
+}
+
+fn key_value(ty: &SourceType, value: &Value) -> Option<KeyValue> {
+    use SourceType as T;
+    Some(match (ty, value) {
+        (T::Int { unsigned: false, .. }, Value::Int(number)) => KeyValue::Int(*number),
+        (T::Int { unsigned: true, .. } | T::Year | T::Enum { .. }, Value::Int(number)) => {
+            KeyValue::UInt(u64::try_from(*number).ok()?)
+        }
+        (T::Int { unsigned: true, .. } | T::Enum { .. }, Value::UInt(number)) => KeyValue::UInt(*number),
+        (T::Bit { .. }, Value::Bytes(bytes)) if bytes.len() <= 8 => {
+            KeyValue::UInt(bytes.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+        }
+        (T::Float, Value::Float(number)) => KeyValue::Double(f64::from(*number)),
+        (T::Double, Value::Double(number)) => KeyValue::Double(*number),
+        (T::Decimal { .. }, Value::Bytes(bytes)) => KeyValue::Text(String::from_utf8(bytes.clone()).ok()?),
+        (T::Date, Value::Date(year, month, day, ..)) => KeyValue::Text(format!("{year:04}-{month:02}-{day:02}")),
+        (T::DateTime { .. } | T::Timestamp { .. }, Value::Date(year, month, day, hour, minute, second, micros)) => {
+            KeyValue::Text(format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}"))
+        }
+        (T::Time { .. }, Value::Time(negative, days, hours, minutes, seconds, micros)) => {
+            let (sign, hours) = (if *negative { "-" } else { "" }, days * 24 + u32::from(*hours));
+            KeyValue::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{micros:06}"))
+        }
+        (T::Char { .. } | T::VarChar { .. } | T::Binary { .. } | T::VarBinary { .. }, Value::Bytes(bytes)) => {
+            KeyValue::Bytes(bytes.clone())
+        }
+        (T::Uuid, Value::Bytes(bytes)) => KeyValue::Text(uuid_text(bytes.as_slice().try_into().ok()?)),
+        (T::Inet4, Value::Bytes(bytes)) => {
+            KeyValue::Text(Ipv4Addr::from(<[u8; 4]>::try_from(bytes.as_slice()).ok()?).to_string())
+        }
+        (T::Inet6, Value::Bytes(bytes)) => {
+            KeyValue::Text(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.as_slice()).ok()?).to_string())
+        }
+        _ => return None,
+    })
+}
+
+fn uuid_text(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (i, byte) in bytes.iter().enumerate() {
+        let _ = write!(text, "{}{byte:02x}", if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, ty: SourceType, descending: bool) -> KeyPart {
+        KeyPart { column: 0, name: name.into(), ty, descending }
+    }
+
+    #[test]
+    fn conditions_are_disjoint_ranges() {
+        let int = SourceType::Int { bytes: 4, unsigned: false, boolean: false };
+        let labels = vec!["x".into(), "y".into(), "z".into()];
+        let order = KeyOrder {
+            index: "PRIMARY".into(),
+            parts: vec![
+                part("a", int.clone(), false),
+                part("e", SourceType::Enum { labels }, false),
+                part("c", int, true),
+            ],
+        };
+        let (sql, parameters) = order.behind(&[KeyValue::Int(1), KeyValue::UInt(2), KeyValue::Int(3)]);
+        assert_eq!(sql, "a > ? OR (a = ? AND (e IN (3) OR (e = ? AND (c < ?))))");
+        assert_eq!(parameters, [Value::Int(1), Value::Int(1), Value::UInt(2), Value::Int(3)]);
+        assert_eq!(order.order_by(), "a, e, c DESC");
+        assert!(order.behind(&[KeyValue::Int(1), KeyValue::UInt(3), KeyValue::Int(3)]).0.contains("(FALSE OR"));
+    }
+
+    #[test]
+    fn stored_keys_are_checked() {
+        let order = KeyOrder { index: "PRIMARY".into(), parts: vec![part("a", SourceType::Double, false)] };
+        let key = vec![KeyValue::Double(0.1)];
+        assert_eq!(order.decode(&encode(&key).unwrap()).unwrap(), key);
+        for bad in [encode(&[KeyValue::Int(1)]).unwrap(), encode(&[]).unwrap(), vec![0xc1]] {
+            assert_eq!(order.decode(&bad).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
+}
