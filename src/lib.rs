@@ -16,6 +16,7 @@ pub mod key_graph;
 pub mod mapping;
 pub mod merge;
 pub mod metrics;
+pub mod ops;
 pub mod pipeline;
 pub mod position;
 pub mod schema;

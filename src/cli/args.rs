@@ -27,6 +27,7 @@ Examples:
   export SIRENIA_SOURCE_URL=mysql://repl:password@db:3306/lab
   export SIRENIA_TARGET_URL=postgres://sirenia:password@pg:5432/lab
   sirenia check              what is missing, and the statement that mends it
+  sirenia run                copy, then follow
   sirenia status --watch     how far it is";
 
 /// The whole command line.
@@ -49,8 +50,12 @@ pub enum Command {
     Demo(DemoArgs),
     /// Checks the settings, and both servers, without changing anything
     Check(CheckArgs),
-    /// Shows what the running instance is doing
+    /// Copies what is not copied yet, then follows the source
+    Run(RunArgs),
+    /// Shows how far the pipeline is
     Status(StatusArgs),
+    /// Drops what the pipeline made on the target, to begin anew
+    Reset(ResetArgs),
 }
 
 /// Flags of all commands.
@@ -158,7 +163,7 @@ pub struct StatusArgs {
     /// Again every two seconds until interrupted
     #[arg(long, short)]
     pub watch: bool,
-    /// Where the instance listens [default: http.listen of the settings]
+    /// Ask the instance that listens there, not the servers
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
 }

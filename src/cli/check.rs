@@ -3,15 +3,27 @@
 use crate::cli::print;
 use crate::config::Config;
 use crate::error::Result;
+use crate::ops;
 use std::fmt::Write;
 
 /// Runs the command: exit code 0 when all is well, 1 when something must be mended.
 pub async fn run(config: &Config) -> Result<u8> {
     print(&settings(config))?;
-    // SERVERS: the source's and target's preflights join here; each finding is a line with the statement that mends
-    // it, and any finding that prevents a run makes the exit code 1.
-    print("the settings are valid; the servers were not asked\n")?;
-    Ok(0)
+    let found = ops::check::check(config).await;
+    let mut out = String::new();
+    for (name, value) in &found.facts {
+        let _ = writeln!(out, "{name:<11}{value}");
+    }
+    for warning in &found.warnings {
+        let _ = writeln!(out, "\nwarning: {}\nhint: {}", warning.message, warning.hint.replace('\n', "\n      "));
+    }
+    for problem in &found.problems {
+        let _ = writeln!(out, "\n{}", problem.report());
+    }
+    let ready = found.problems.is_empty();
+    out.push_str(if ready { "\nready to run\n" } else { "\nnot ready\n" });
+    print(&out)?;
+    Ok(u8::from(!ready))
 }
 
 /// What the settings were understood as; no login, no secret.
@@ -19,7 +31,7 @@ pub async fn run(config: &Config) -> Result<u8> {
 pub fn settings(config: &Config) -> String {
     let mut out = String::new();
     let mut fact = |name: &str, value: String| {
-        let _ = writeln!(out, "{name:<9}{value}");
+        let _ = writeln!(out, "{name:<11}{value}");
     };
     fact("pipeline", config.pipeline.clone());
     fact("source", format!("{} (tls {})", config.source, config.source.tls));

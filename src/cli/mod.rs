@@ -23,7 +23,9 @@ pub async fn dispatch(args: Args) -> Result<u8> {
     match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Check(args) => check::run(&settings(global, |raw| args.tables.flags(raw))?).await,
+        Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
+        Command::Reset(args) => reset::run(settings(global, |_| {})?, &args).await,
     }
 }
 

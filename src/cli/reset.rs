@@ -1,8 +1,19 @@
-//! What surrounds `sirenia reset`: that it was meant.
+//! `sirenia reset`: asks that it was meant, then drops.
 
 use crate::cli::args::ResetArgs;
+use crate::cli::print;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ops;
+
+/// Runs the command: exit code 0, also when there was nothing to drop.
+pub async fn run(config: Config, args: &ResetArgs) -> Result<u8> {
+    confirm(&config, args)?;
+    let dropped = ops::reset::reset(&config).await?;
+    let list: String = dropped.iter().map(|table| format!("dropped {table}\n")).collect();
+    print(&format!("{list}pipeline {} begins anew with the next `sirenia run`\n", config.pipeline))?;
+    Ok(0)
+}
 
 /// Refuses without `--yes`, and says what would be dropped and where.
 ///

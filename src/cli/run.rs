@@ -1,14 +1,36 @@
-//! What surrounds `sirenia run`: HTTP beside it, and the signals that end it.
+//! `sirenia run`: the pipeline, with HTTP and progress beside it, until it is asked to end.
 
-use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
+use crate::cli::args::RunArgs;
+use crate::cli::progress;
+use crate::config::{Config, LogFormat};
+use crate::error::Result;
 use crate::http;
+use crate::pipeline;
+use crate::pipeline::shutdown::Shutdown;
 use crate::status::Shared;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Runs the command: exit code 0 when it was asked to end, or has reached its end with `--once`.
+pub async fn run(config: Config, args: &RunArgs) -> Result<u8> {
+    let shutdown = Shutdown::on_signals()?;
+    let config = Arc::new(config);
+    let shared = Shared::new(config.pipeline.clone(), config.lease.holder.clone());
+    let asked = shutdown.clone();
+    serve_http(&config, Arc::clone(&shared), async move { asked.raised().await }).await;
+    let (done, finished) = oneshot::channel::<()>();
+    let plain = config.log.format == LogFormat::Json;
+    let showing = tokio::spawn(progress::show(Arc::clone(&shared), plain, async move {
+        let _ = finished.await;
+    }));
+    let ran = pipeline::run(Arc::clone(&config), shared, args.once, shutdown).await;
+    drop(done);
+    let _ = showing.await;
+    ran.map(|()| 0)
+}
 
 /// Serves HTTP where the settings say. An address that cannot be listened on is a warning, not an end: the data's
 /// way matters more than a look at it.
@@ -29,17 +51,4 @@ pub async fn serve_http(
             None
         }
     }
-}
-
-/// Resolves at the first SIGINT or SIGTERM, with its name. From this call on they no longer end the process.
-pub fn interrupted() -> Result<impl Future<Output = &'static str> + Send + 'static> {
-    let failed = |error| Error::new(ErrorKind::Io, "signals cannot be received").with_source(error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
-        }
-    })
 }

@@ -1,11 +1,10 @@
-//! `sirenia status`: asks the running instance over HTTP and shows what it says.
-//!
-//! Needs no database and no login, only `http.listen` of the settings.
+//! `sirenia status`: what the control tables say, or with `--http` what a running instance says of itself.
 
 use crate::cli::args::StatusArgs;
 use crate::cli::print;
 use crate::config::Inputs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ops;
 use crate::status::{StatusView, TableView, unix_time};
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -22,12 +21,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the command. With `--watch` it ends when it is interrupted or its output is closed.
 pub async fn run(inputs: Inputs, args: &StatusArgs) -> Result<u8> {
-    let Some(addr) = args.http.map_or_else(|| inputs.listen(), |addr| Ok(Some(addr)))? else {
-        return Err(Error::new(ErrorKind::Config, "the settings turn HTTP off, so there is nobody to ask")
-            .with_hint("set [http] listen = \"127.0.0.1:9477\", or name the address with --http"));
-    };
+    let config = if args.http.is_none() { Some(inputs.resolve()?) } else { None };
     loop {
-        let view = fetch(addr).await?;
+        let view = match (&config, args.http) {
+            (Some(config), _) => ops::status::read(config).await?,
+            (None, addr) => fetch(addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9477)))).await?,
+        };
         let text = if args.json { json(&view)? } else { render(&view, unix_time()) };
         let clear = args.watch && !args.json && std::io::stdout().is_terminal();
         // the codes put the cursor home and clear what was below it

@@ -1,0 +1,5 @@
+//! The operator's jobs, one file each: what the commands do besides running the pipeline.
+
+pub mod check;
+pub mod reset;
+pub mod status;
