@@ -17,10 +17,11 @@ mod watch;
 mod work;
 
 use crate::cli::args::DemoArgs;
-use crate::cli::{print, run};
+use crate::cli::print;
 use crate::embedded::SourceKind;
 use crate::embedded::lab::Lab;
 use crate::error::Result;
+use crate::pipeline::shutdown::Shutdown;
 use report::Report;
 use screen::Screen;
 use servers::Servers;
@@ -39,23 +40,21 @@ const INTERRUPTED: u8 = 130;
 /// A server is not installed or does not start; the replicator ended by itself or stands still, with the end of its
 /// log.
 pub async fn run(args: DemoArgs) -> Result<u8> {
-    let mut interrupted = Box::pin(run::interrupted()?);
+    let interrupted = Shutdown::on_signals()?;
     let screen = Screen::new();
     let played = tokio::select! {
-        name = &mut interrupted => Err(name),
-        played = play(&args, &screen) => Ok(played),
+        () = interrupted.raised() => None,
+        played = play(&args, &screen) => Some(played),
     };
-    let (equal, mut stage) = match played {
-        Ok(played) => played?,
-        Err(name) => {
-            screen.step(&format!("{name}: all is stopped and removed"));
-            return Ok(INTERRUPTED);
-        }
+    let Some(played) = played else {
+        screen.step("interrupted: all is stopped and removed");
+        return Ok(INTERRUPTED);
     };
+    let (equal, mut stage) = played?;
     if args.keep {
         print(&stage.how_to_connect())?;
         tokio::select! {
-            name = interrupted => screen.step(&format!("{name}: stopping")),
+            () = interrupted.raised() => screen.step("stopping"),
             ended = stage.replicator_ends() => return Err(ended),
         }
     }
@@ -75,8 +74,8 @@ async fn play<'a>(args: &DemoArgs, screen: &'a Screen) -> Result<(bool, Stage<'a
 
     let started = Instant::now();
     stage.start_replicator("first copy")?;
-    let half = lab.row_counts().iter().map(|(_, rows)| rows).sum::<u64>() / 2;
-    let seen = stage.until("the copy", |seen| seen.is_behind_copy() || seen.rows_copied >= half).await?;
+    let some = lab.row_counts().iter().map(|(_, rows)| rows).sum::<u64>() / 10;
+    let seen = stage.until("the copy", |seen| seen.is_behind_copy() || seen.rows_copied >= some).await?;
     if seen.is_behind_copy() {
         screen.step("the copy was over before it could be killed");
     } else {

@@ -7,7 +7,12 @@ use crate::error::{Error, ErrorKind, Result};
 use mysql_async::prelude::Queryable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::task::JoinSet;
+
+/// Between the starts of a worker's transactions. A laboratory does some dozens of them a minute, not a thousand a second; but
+/// source, target, replicator and workload share one machine here, and the source must not take all of it.
+const PACE: Duration = Duration::from_millis(3);
 
 /// Workers and what they have done. Dropping it ends them, in the middle of a transaction if it must be.
 pub(super) struct Work {
@@ -65,7 +70,10 @@ async fn worker_loop(
     stop: Arc<AtomicBool>,
     transactions: Arc<AtomicU64>,
 ) -> Result<()> {
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for transaction in workload {
+        pace.tick().await;
         if stop.load(Ordering::Relaxed) {
             break;
         }
