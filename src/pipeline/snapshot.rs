@@ -251,10 +251,15 @@ fn group_number(context: &Context, table: usize) -> Option<i32> {
 async fn keyed<C: GenericClient + Sync>(context: &Context, client: &C, table: usize) -> Result<()> {
     let plan = &context.plans[table];
     indexes::create_primary_key(client, plan).await?;
+    if !context.facts.logs_cascades {
+        // the catch-up already follows foreign keys, each time by a scan of the child otherwise
+        indexes::create_reference_indexes(client, plan).await?;
+    }
+    indexes::analyze(client, plan).await?;
     progress::set_state(client, &context.config.pipeline, &plan.source.name, TableState::Copied).await
 }
 
-/// Builds the table's key and marks it as copied, unless that is done.
+/// Builds the table's key and what the catch-up needs, and marks it as copied, unless that is done.
 async fn finish(context: &Context, target: &mut Writer, table: usize) -> Result<()> {
     target.begin(context).await?;
     keyed(context, &**target.client_ref(), table).await?;
