@@ -100,7 +100,7 @@ pub fn before(many: usize, scale: u32) -> Vec<String> {
         format!("INSERT INTO unik SELECT n+10001, -n-100, CONCAT('x', n) FROM {}", numbers(10)),
         format!("INSERT INTO induk SELECT n+1, CONCAT('induk ', n) FROM {}", numbers(300)),
         format!("INSERT INTO daun (induk_id, n) SELECT n % 300 + 1, n FROM {}", numbers(3000)),
-        format!("INSERT INTO kategori (id, induk_id, nama) SELECT n+1, IF(n = 0, NULL, (n+1) DIV 2), CONCAT('kategori ', n) FROM {}", numbers(500)),
+        format!("INSERT INTO kategori (id, induk_id, nama) SELECT n+1, IF(n = 0, NULL, (n+1) DIV 2), CONCAT('kategori ', n) FROM {} ORDER BY n", numbers(500)),
         format!("INSERT INTO tanpa_kunci SELECT n % 50, IF(n % 7 = 0, NULL, CONCAT('b', n % 5)), (n % 4) / 4 FROM {}", numbers(2000)),
         format!("INSERT INTO kunci_teks SELECT CONCAT(IF(n % 2, 'Kunci ', 'kunci_'), n), n FROM {}", numbers(3000)),
         format!("INSERT INTO kunci_biner SELECT UNHEX(LPAD(HEX(n * 7), 12, '0')), UNHEX(LPAD(HEX(n), 8, '0')), n FROM {}", numbers(3000)),
