@@ -1,6 +1,16 @@
 //! All integration tests, one binary. Real servers, started and removed by each test.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod architecture;
+mod filters;
+mod kills;
+mod outages;
+mod seam;
+mod standby;
+mod status;
+mod stops;
+mod stops_stream;
 mod support;
 mod verify;
+mod warnings;
 mod workload;

@@ -1,6 +1,11 @@
 //! Servers, the replicator as a child process, and waiting for it: what every integration test stands on.
 
 pub mod oracle;
+pub mod outcome;
+pub mod watch;
+
+pub use outcome::{Outcome, Report, SECRET};
+pub use watch::Watch;
 
 use mysql_async::prelude::Queryable;
 use sirenia::embedded::{RowMetadata, SourceKind, SourceOptions, SourceServer, TargetOptions, TargetServer};
@@ -54,7 +59,9 @@ impl World {
         let log = source.folder().path().join("sirenia.log");
         let world = Self { source, target, setup, config: String::new(), log };
         let mut root = mysql_async::Conn::from_url(world.source.url("mysql")).await.expect("login");
-        root.query_drop(format!("CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")).await.expect("create the database");
+        root.query_drop(format!("CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4"))
+            .await
+            .expect("create the database");
         let (target, connection) =
             tokio_postgres::connect(&world.target.url("postgres"), tokio_postgres::NoTls).await.expect("login");
         tokio::spawn(connection);
@@ -115,12 +122,7 @@ impl World {
     /// Starts any command of the replicator in the background.
     pub fn spawn(&self, arguments: &[&str]) -> Replicator {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).expect("open the log");
-        let child = self
-            .command(arguments)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the replicator starts");
+        let child = self.command(arguments).stdout(Stdio::null()).stderr(log).spawn().expect("the replicator starts");
         Replicator { child, log: self.log.clone() }
     }
 
@@ -178,6 +180,26 @@ impl World {
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 }
+
+/// Makes each named function of a server kind a test on both kinds.
+macro_rules! on_both {
+    ($($test:ident)*) => {$(
+        mod $test {
+            use sirenia::embedded::SourceKind;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn mariadb() {
+                super::$test(SourceKind::MariaDb).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn mysql() {
+                super::$test(SourceKind::MySql).await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_both;
 
 /// The last lines of a log.
 pub fn tail(log: &str) -> String {

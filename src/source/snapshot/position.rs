@@ -32,6 +32,8 @@ pub(crate) const LOCK_WAIT_SECONDS: u32 = 5;
 /// Tries for a lock, and the pause between two, in which the waiting writers go on.
 pub(crate) const LOCK_TRIES: u32 = 6;
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_secs(2);
+/// Prepared XA transactions that a hint lists.
+const XIDS_SHOWN: usize = 10;
 /// Offset of a binlog file's first event, behind its magic number.
 const FIRST_EVENT: u64 = 4;
 
@@ -137,10 +139,10 @@ pub(crate) async fn limit_lock_wait(conn: &mut Conn) -> Result<()> {
 }
 
 /// What is known of prepared XA transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PreparedXa {
-    /// So many are prepared now.
-    Listed(usize),
+    /// These are prepared now, each as XA COMMIT and XA ROLLBACK want it.
+    Listed(Vec<String>),
     /// XA RECOVER was refused.
     Hidden {
         /// Whether any XA PREPARE has run since the server started.
@@ -154,9 +156,36 @@ pub enum PreparedXa {
 /// Those of the connection; a refusal is none.
 pub async fn prepared_xa(conn: &mut Conn) -> Result<PreparedXa> {
     match conn.query::<Row, _>("XA RECOVER").await {
-        Ok(rows) => Ok(PreparedXa::Listed(rows.len())),
+        Ok(rows) => Ok(PreparedXa::Listed(rows.iter().map(xid).collect())),
         Err(error) if is_denied(&error) => Ok(PreparedXa::Hidden { used: xa_counters(conn).await?.0 > 0 }),
         Err(error) => Err(error).doing("cannot list prepared XA transactions"),
+    }
+}
+
+/// What stands in the way, with the statements that end each transaction.
+pub(crate) fn are_prepared(xids: &[String]) -> Error {
+    let mut hint = String::from("XA RECOVER lists them; end each one way or the other:");
+    for xid in xids.iter().take(XIDS_SHOWN) {
+        hint.push_str(&format!("\nXA COMMIT {xid};\nXA ROLLBACK {xid};"));
+    }
+    Error::new(ErrorKind::PreparedXa, format!("{} prepared XA transactions on the source", xids.len()))
+        .detail("their rows are in the binlog already, but may still be rolled back")
+        .with_hint(hint)
+}
+
+/// A row of XA RECOVER (format, lengths of the two parts, their bytes) as XA statements want it: `X'…',X'…',format`.
+fn xid(row: &Row) -> String {
+    let number = |at: usize| row.get_opt::<usize, usize>(at).and_then(Result::ok).unwrap_or_default();
+    let data = row.get_opt::<Vec<u8>, usize>(3).and_then(Result::ok).unwrap_or_default();
+    let (global, branch) = data.split_at(number(1).min(data.len()));
+    let plain = |part: &[u8]| part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/".contains(byte));
+    let literal = |part: &[u8]| match plain(part) {
+        true => format!("'{}'", String::from_utf8_lossy(part)),
+        false => format!("X'{}'", part.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    };
+    match (branch.is_empty(), number(0)) {
+        (true, 1) => literal(global),
+        (_, format) => format!("{},{},{format}", literal(global), literal(branch)),
     }
 }
 
@@ -176,12 +205,9 @@ pub(crate) async fn xa_counters(conn: &mut Conn) -> Result<(u64, u64)> {
 /// `PreparedXa`, `AccessDenied`.
 pub async fn refuse_prepared(conn: &mut Conn) -> Result<()> {
     match prepared_xa(conn).await? {
-        PreparedXa::Listed(0) | PreparedXa::Hidden { used: false } => Ok(()),
-        PreparedXa::Listed(count) => {
-            Err(Error::new(ErrorKind::PreparedXa, format!("{count} prepared XA transactions on the source"))
-                .detail("their rows are in the binlog already, but may still be rolled back")
-                .with_hint("XA RECOVER lists them; end each with XA COMMIT or XA ROLLBACK, then run again"))
-        }
+        PreparedXa::Hidden { used: false } => Ok(()),
+        PreparedXa::Listed(xids) if xids.is_empty() => Ok(()),
+        PreparedXa::Listed(xids) => Err(are_prepared(&xids)),
         PreparedXa::Hidden { used: true } => {
             Err(Error::new(ErrorKind::AccessDenied, "the source uses XA transactions and does not let us list them")
                 .with_hint("GRANT XA_RECOVER_ADMIN ON *.* TO the account of this connection"))

@@ -1,0 +1,288 @@
+//! What stops `sirenia run` while it follows, or when it is started again: DDL, statements, prepared XA transactions, a
+//! purged binlog, another server. And what must not stop it.
+//!
+//! After each stop what the hint asks for is done, and replication must work again and end equal.
+
+use crate::support::{DATABASE, Outcome, Replicator, Report, Setup, Watch, World, on_both, tail};
+use mysql_async::prelude::Queryable;
+use sirenia::embedded::SourceKind::{self, MariaDb, MySql};
+use sirenia::embedded::SourceServer;
+
+const SCHEMA: [&str; 6] = [
+    "CREATE TABLE pasien (id INT AUTO_INCREMENT PRIMARY KEY, nama VARCHAR(50) NOT NULL, jumlah INT NOT NULL DEFAULT 0)",
+    "CREATE TABLE hasil (id INT AUTO_INCREMENT PRIMARY KEY, pasien_id INT, nilai DECIMAL(10,2), KEY (pasien_id))",
+    "CREATE TABLE singgahan (id INT PRIMARY KEY, isi VARCHAR(20))",
+    "INSERT INTO pasien (nama) VALUES ('Siti'), ('Budi'), ('Ayu')",
+    "INSERT INTO hasil (pasien_id, nilai) VALUES (1, 1.5), (2, 2.5)",
+    "INSERT INTO singgahan VALUES (1, 'x')",
+];
+
+async fn plain(kind: SourceKind) -> World {
+    let mut world = World::new(Setup::new(kind)).await;
+    world.config = "[lease]\nttl = 2\n[tables]\nexclude = [\"singgahan*\"]\n".into();
+    world.run(&SCHEMA).await;
+    world
+}
+
+async fn following(kind: SourceKind) -> (World, Replicator) {
+    let world = plain(kind).await;
+    let replicator = world.replicate(&[]);
+    world.caught_up().await;
+    (world, replicator)
+}
+
+async fn assert_equal(world: &World) {
+    let (source, target) = (world.source.url(DATABASE), world.target.url(DATABASE));
+    let skip: Vec<String> = {
+        let mut conn = world.source().await;
+        let sql = format!(
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{DATABASE}' AND TABLE_NAME LIKE 'singgahan%'"
+        );
+        conn.query(sql).await.unwrap()
+    };
+    let skip: Vec<&str> = skip.iter().map(String::as_str).collect();
+    let found = crate::support::oracle::differences(&source, DATABASE, &target, "public", &skip).await;
+    assert!(found.is_empty(), "not equal:\n{}\nthe log ends:\n{}", found.join("\n"), tail(&world.log()));
+}
+
+async fn assert_once_equal(world: &World) {
+    let outcome = world.run_to_end(&["--once"]).await;
+    assert_eq!(outcome.code, 0, "run --once:\n{}", tail(&outcome.stderr));
+    assert_equal(world).await;
+}
+
+/// Waits for the stop in the background, and for that of a restart: a stop stays a stop until it is mended.
+async fn assert_stopped(world: &World, replicator: &mut Replicator, says: &[&str]) -> Report {
+    let code = replicator.exit().await;
+    assert_eq!(code, 3, "{}", tail(&world.log()));
+    Outcome { code, stdout: String::new(), stderr: world.log() }.assert_stops(says);
+    world.run_to_end(&[]).await.assert_stops(&[])
+}
+
+/// DDL on a replicated table: everything before it is applied, nothing behind it.
+async fn ddl(kind: SourceKind) {
+    for (sql, says) in [
+        ("ALTER TABLE pasien ADD COLUMN alamat VARCHAR(50) DEFAULT 'x'", "pasien"),
+        ("ALTER TABLE lab.hasil MODIFY nilai DECIMAL(12,4)", "hasil"),
+        ("TRUNCATE TABLE hasil", "hasil"),
+        ("RENAME TABLE hasil TO hasil_lama", "hasil"),
+        ("DROP TABLE hasil", "hasil"),
+        ("CREATE TABLE baru (id INT PRIMARY KEY)", "baru"),
+        ("CREATE UNIQUE INDEX nama ON pasien (nama)", "pasien"),
+    ] {
+        let (world, mut replicator) = following(kind).await;
+        world
+            .run(&["INSERT INTO pasien (nama) VALUES ('sebelum')", sql, "INSERT INTO pasien (nama) VALUES ('sesudah')"])
+            .await;
+        let report = assert_stopped(&world, &mut replicator, &[says, "binlog.0"]).await;
+        println!("{sql}:\n{}", report.text);
+        let names = "SELECT string_agg(nama, ',' ORDER BY id) FROM pasien";
+        let names: String = world.target().await.query_one(names, &[]).await.unwrap().get(0);
+        assert_eq!(names, "Siti,Budi,Ayu,sebelum", "{sql}");
+        world.mend_on_target(&report).await;
+        assert_once_equal(&world).await;
+    }
+}
+
+/// DDL that concerns no replicated table, and statements that are logged and change no table.
+async fn unrelated_ddl(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    let mut all = vec![
+        "ALTER TABLE singgahan ADD COLUMN lain INT",
+        "CREATE TABLE singgahan_baru (id INT PRIMARY KEY)",
+        "TRUNCATE TABLE singgahan",
+        "DROP TABLE singgahan_baru",
+        "CREATE USER 'pembaca'@'%' IDENTIFIED BY 'rahasia-9f3c'",
+        "GRANT SELECT ON lab.* TO 'pembaca'@'%'",
+        "ALTER USER 'pembaca'@'%' IDENTIFIED BY 'rahasia-9f3c-2'",
+        "DROP USER 'pembaca'@'%'",
+        "ANALYZE TABLE pasien",
+        "OPTIMIZE TABLE singgahan",
+        "CREATE VIEW pandangan AS SELECT id FROM pasien",
+        "DROP VIEW pandangan",
+        "CREATE PROCEDURE hitung() SELECT COUNT(*) FROM pasien",
+        "DROP PROCEDURE hitung",
+        "CREATE DATABASE lain",
+        "CREATE TABLE lain.pasien (id INT PRIMARY KEY)",
+        "INSERT INTO lain.pasien VALUES (1)",
+        "ALTER TABLE lain.pasien ADD COLUMN x INT",
+        "DROP DATABASE lain",
+        "CREATE TEMPORARY TABLE pasien_sementara (id INT)",
+        "INSERT INTO pasien_sementara VALUES (1)",
+        "DROP TEMPORARY TABLE pasien_sementara",
+        "FLUSH BINARY LOGS",
+        "FLUSH TABLES",
+    ];
+    if kind == MariaDb {
+        all.extend([
+            "SET SESSION binlog_format = STATEMENT",
+            "INSERT INTO singgahan (id, isi) VALUES (9, 'pernyataan')",
+            "SET SESSION binlog_format = ROW",
+        ]);
+    }
+    let mut conn = world.source().await;
+    for sql in all {
+        // temporary tables belong to their connection
+        conn.query_drop(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        conn.query_drop("UPDATE pasien SET jumlah = jumlah + 1").await.unwrap();
+    }
+    world.caught_up().await;
+    assert!(replicator.is_running(), "stopped:\n{}", tail(&world.log()));
+    assert_equal(&world).await;
+    assert_eq!(replicator.terminate().await.0, 0);
+    assert!(!world.log().contains("rahasia-9f3c"), "a statement's password is in the log");
+}
+
+/// A statement instead of rows, on a replicated table.
+async fn statement(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    let mut conn = world.source().await;
+    if let Err(error) = conn.query_drop("SET SESSION binlog_format = STATEMENT").await {
+        // a server without the variable cannot log statements: that it has none is what is tested then
+        let mysql_async::Error::Server(error) = error else { panic!("{error}") };
+        assert_eq!((kind, error.code), (MySql, 1193), "{error}");
+        return;
+    }
+    conn.query_drop("INSERT INTO pasien (nama) VALUES ('sebelum')").await.unwrap();
+    conn.query_drop("UPDATE pasien SET jumlah = jumlah + 1 WHERE nama = 'rahasia-9f3c'").await.unwrap();
+    let report = assert_stopped(&world, &mut replicator, &["statement", "binlog.0", "pasien"]).await;
+    assert!(!report.text.contains("rahasia-9f3c"), "a value is in the report:\n{}", report.text);
+    world.mend_on_target(&report).await;
+    conn.query_drop("SET SESSION binlog_format = ROW").await.unwrap();
+    assert_once_equal(&world).await;
+}
+
+/// A transaction prepared while we follow.
+async fn prepared_xa(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    let mut teller = world.source().await;
+    for sql in [
+        "XA START 'kasir-2'",
+        "INSERT INTO pasien (nama) VALUES ('tertunda')",
+        "XA END 'kasir-2'",
+        "XA PREPARE 'kasir-2'",
+    ] {
+        teller.query_drop(sql).await.unwrap();
+    }
+    drop(teller);
+    let code = replicator.exit().await;
+    let outcome = Outcome { code, stdout: String::new(), stderr: world.log() };
+    let report = outcome.assert_stops(&["prepared", "xa", "binlog.0"]);
+    println!("{}", report.text);
+    // the hint ends the transaction one way or the other: once is enough
+    let mut done = false;
+    for mend in report.mends() {
+        match mend {
+            crate::support::outcome::Mend::Sql(sql) if sql.starts_with("XA ") => {
+                if !std::mem::replace(&mut done, true) {
+                    world.source().await.query_drop(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+                }
+            }
+            crate::support::outcome::Mend::Sql(sql) => panic!("what is {sql}?"),
+            crate::support::outcome::Mend::Sirenia(arguments) if arguments[0] == "run" => {}
+            crate::support::outcome::Mend::Sirenia(arguments) => {
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                assert_eq!(world.output(&arguments).0, 0, "{arguments:?}");
+            }
+        }
+    }
+    assert!(done, "the hint does not say how to end the transaction:\n{}", report.text);
+    assert_once_equal(&world).await;
+}
+
+/// The binlog has been purged past the checkpoint.
+async fn purged(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    assert_eq!(replicator.terminate().await.0, 0);
+    world
+        .run(&["INSERT INTO pasien (nama) VALUES ('hilang dari log')", "FLUSH BINARY LOGS", "FLUSH BINARY LOGS"])
+        .await;
+    let mut conn = world.source().await;
+    let logs: Vec<mysql_async::Row> = conn.query("SHOW BINARY LOGS").await.unwrap();
+    let last: String = logs.last().unwrap().get(0).unwrap();
+    conn.query_drop(format!("PURGE BINARY LOGS TO '{last}'")).await.unwrap();
+    let report = world.run_to_end(&[]).await.assert_stops(&["source", "binlog", "purged"]);
+    println!("{}", report.text);
+    world.mend_on_target(&report).await;
+    assert_once_equal(&world).await;
+}
+
+/// The binlog was reset: the same server, the same file name, other events.
+async fn reset_binlog(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    assert_eq!(replicator.terminate().await.0, 0);
+    let reset = if kind == MySql { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" };
+    world.run(&[reset, "INSERT INTO pasien (nama) VALUES ('setelah reset')"]).await;
+    for _ in 0..30 {
+        world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 1)"]).await;
+    }
+    let report = world.run_to_end(&[]).await.assert_stops(&["source", "binlog"]);
+    println!("{}", report.text);
+    world.mend_on_target(&report).await;
+    assert_once_equal(&world).await;
+}
+
+/// Behind the source's address is another server, with the same tables and a binlog of the same names.
+async fn another_server(kind: SourceKind) {
+    let (mut world, mut replicator) = following(kind).await;
+    assert_eq!(replicator.terminate().await.0, 0);
+    let other = SourceServer::start(kind, world.setup.options()).await.expect("the other source starts");
+    let mut conn = mysql_async::Conn::from_url(other.url("mysql")).await.unwrap();
+    conn.query_drop(format!("CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")).await.unwrap();
+    conn.query_drop(format!("USE {DATABASE}")).await.unwrap();
+    for sql in SCHEMA {
+        conn.query_drop(sql).await.unwrap();
+    }
+    for n in 0..50 {
+        conn.query_drop(format!("INSERT INTO pasien (nama) VALUES ('dari yang lain {n}')")).await.unwrap();
+    }
+    let stop = world.run_as(&other.url(DATABASE), &world.target.url(DATABASE), &[]).await;
+    let report = stop.assert_stops(&["source", "checkpoint was taken"]);
+    println!("{}", report.text);
+    let count: i64 = world.target().await.query_one("SELECT count(*) FROM pasien", &[]).await.unwrap().get(0);
+    assert_eq!(count, 3, "rows of the other server were applied");
+    // back on the first server all goes on as before
+    assert_once_equal(&world).await;
+    // and on the other one after what the hint says
+    world.run_as(&other.url(DATABASE), &world.target.url(DATABASE), &[]).await.assert_stops(&["source"]);
+    let first = std::mem::replace(&mut world.source, other);
+    world.mend_on_target(&report).await;
+    assert_once_equal(&world).await;
+    drop(first);
+}
+
+/// The target's table has lost a row that the stream changes: diverged, not passed over.
+async fn missing_row_on_the_target(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    world.target().await.batch_execute("DELETE FROM pasien WHERE id = 2").await.unwrap();
+    world.run(&["UPDATE pasien SET jumlah = 7 WHERE id = 2"]).await;
+    // an update carries the whole row: either it is put back, or we stop and say so; silence is the only wrong answer
+    let mut watch = Watch::new(&world);
+    let end = watch
+        .until("the row is back, or the replicator has stopped", async |watch| {
+            if !replicator.is_running() {
+                return Some(false);
+            }
+            let rows = watch.rows("SELECT jumlah = 7 FROM pasien WHERE id = 2").await?;
+            rows.first()?.get::<_, bool>(0).then_some(true)
+        })
+        .await;
+    if end {
+        world.caught_up().await;
+        return assert_equal(&world).await;
+    }
+    let report = assert_stopped(&world, &mut replicator, &["pasien"]).await;
+    world.mend_on_target(&report).await;
+    assert_once_equal(&world).await;
+}
+
+on_both! {
+    ddl
+    unrelated_ddl
+    statement
+    prepared_xa
+    purged
+    reset_binlog
+    another_server
+    missing_row_on_the_target
+}
