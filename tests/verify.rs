@@ -29,7 +29,7 @@ const TABLES: &[&str] = &[
 
 async fn world(kind: SourceKind) -> World {
     let mut world = World::new(Setup::new(kind)).await;
-    world.config = "[tables.saring]\nrows = \"n < 7\"\n".into();
+    world.config = "[tables.rules.saring]\nrows = \"n < 7\"\n".into();
     world.run(TABLES).await;
     world
 }
