@@ -110,7 +110,7 @@ pub struct TableView {
     pub source: String,
     /// `schema.table` of the target.
     pub target: String,
-    /// `waiting`, `copying`, `live`, `paused`, …
+    /// As in `sirenia.table_state`: `pending`, `copying`, `copied`, `ready`.
     pub state: String,
     /// Rows copied by the snapshot.
     pub rows_copied: u64,

@@ -85,7 +85,7 @@ async fn assert_filtered(world: &World) {
         assert!(!found.is_empty(), "{on_target}: nothing is tested");
     }
     let tables = target
-        .query("SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1 COLLATE \"C\"", &[])
+        .query("SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name::text COLLATE \"C\"", &[])
         .await
         .unwrap();
     let tables: Vec<String> = tables.iter().map(|row| row.get(0)).collect();

@@ -83,7 +83,7 @@ fn json(view: &StatusView) -> Result<String> {
     Ok(text + "\n")
 }
 
-/// The view as text: facts, then the tables that are not simply live.
+/// The view as text: facts, then the tables that are not simply ready.
 #[must_use]
 pub fn render(view: &StatusView, now: u64) -> String {
     let unknown = || "unknown".to_owned();
@@ -110,9 +110,9 @@ pub fn render(view: &StatusView, now: u64) -> String {
     fact("lease", format!("{} by {}", if view.lease_held { "held" } else { "not held" }, view.holder));
     fact("running for", format!("{} s", now.saturating_sub(view.started_at)));
     fact("updated", format!("{} s ago", now.saturating_sub(view.updated_at)));
-    let noteworthy: Vec<&TableView> = view.tables.iter().filter(|t| t.state != "live" || t.error.is_some()).collect();
+    let noteworthy: Vec<&TableView> = view.tables.iter().filter(|t| t.state != "ready" || t.error.is_some()).collect();
     if !noteworthy.is_empty() {
-        let _ = writeln!(out, "\n{} of {} tables are not live:", noteworthy.len(), view.tables.len());
+        let _ = writeln!(out, "\n{} of {} tables are not ready:", noteworthy.len(), view.tables.len());
     }
     for TableView { source, target, state, rows_copied, error } in noteworthy {
         let error = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -139,7 +139,7 @@ mod tests {
         let view = fetch(addr).await.unwrap();
         let text = render(&view, view.updated_at + 3);
         assert!(text.contains("phase        streaming\n") && text.contains("updated      3 s ago\n"), "{text}");
-        assert!(text.contains("1 of 1 tables are not live:\n  lab.é"), "{text}");
+        assert!(text.contains("1 of 1 tables are not ready:\n  lab.é"), "{text}");
         assert!(json(&view).unwrap().starts_with("{\"pipeline\":\"lab\",\"phase\":\"streaming\""));
     }
 

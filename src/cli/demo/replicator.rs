@@ -69,8 +69,9 @@ impl Replicator {
     /// Fails, with the end of its log, when it has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         match self.running.as_mut().and_then(|companion| Some((companion.exited()?, companion.last_words()))) {
-            Some((status, words)) => Err(Error::new(ErrorKind::Bug, format!("sirenia run ended by itself ({status})"))
-                .detail(words)),
+            Some((status, words)) => {
+                Err(Error::new(ErrorKind::Bug, format!("sirenia run ended by itself ({status})")).detail(words))
+            }
             None => Ok(()),
         }
     }
@@ -95,6 +96,8 @@ impl Replicator {
             };
         }
         let output = command.args(arguments).current_dir(servers.source.folder().path()).kill_on_drop(true).output();
-        output.await.map_err(|error| Error::new(ErrorKind::Io, "this program cannot be started again").with_source(error))
+        output
+            .await
+            .map_err(|error| Error::new(ErrorKind::Io, "this program cannot be started again").with_source(error))
     }
 }

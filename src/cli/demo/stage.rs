@@ -1,12 +1,12 @@
 //! Everything that runs during the demo, and waiting for it to get somewhere.
 
+use super::WORKERS;
 use super::replicator::Replicator;
 use super::report::grouped;
 use super::screen::Screen;
 use super::servers::{DATABASE, Servers};
 use super::watch::{Seen, Watch};
 use super::work::Work;
-use super::WORKERS;
 use crate::embedded::{PASSWORD, SourceKind};
 use crate::error::{Error, ErrorKind, Result};
 use std::time::{Duration, Instant};
