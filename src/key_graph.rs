@@ -62,7 +62,8 @@ impl KeyGraph {
                     .detail("the source does not log what its foreign keys change, so the replicator must find those rows by it")
                     .with_hint(format!("carry the column, or exclude table {} as well", plan.source.name.table))
                 };
-                let find = |table: &TablePlan, column: &String| table.column_of(column).ok_or_else(|| missing(table, column));
+                let find =
+                    |table: &TablePlan, column: &String| table.column_of(column).ok_or_else(|| missing(table, column));
                 let parent_columns =
                     key.parent_columns.iter().map(|c| find(&plans[parent], c)).collect::<Result<Vec<_>>>()?;
                 let child_columns = key.columns.iter().map(|c| find(plan, c)).collect::<Result<Vec<_>>>()?;
@@ -84,6 +85,17 @@ impl KeyGraph {
         Ok(graph)
     }
 
+    /// A graph of given edges over `tables` tables.
+    #[cfg(test)]
+    pub(crate) fn of(edges: Vec<Edge>, tables: usize) -> Self {
+        let mut graph = Self { by_parent: vec![Vec::new(); tables], edges, reach: Vec::new() };
+        for (number, edge) in graph.edges.iter().enumerate() {
+            graph.by_parent[edge.parent].push(number);
+        }
+        graph.reach = (0..tables).map(|table| graph.reachable(table)).collect();
+        graph
+    }
+
     /// A child whose rows are filtered cannot pass a cascade on to its own children.
     fn refuse_filters_between(&self, plans: &[Arc<TablePlan>]) -> Result<()> {
         let between = |edge: &&Edge| !plans[edge.child].rows.is_empty() && !self.by_parent[edge.child].is_empty();
@@ -91,7 +103,10 @@ impl KeyGraph {
             None => Ok(()),
             Some(edge) => Err(Error::new(
                 ErrorKind::Config,
-                format!("table {} has a row filter and stands inside a chain of foreign keys", plans[edge.child].source.name),
+                format!(
+                    "table {} has a row filter and stands inside a chain of foreign keys",
+                    plans[edge.child].source.name
+                ),
             )
             .detail(format!("{} changes its rows unlogged, and they change others in turn", edge.name))
             .with_hint("remove the row filter of that table, or exclude the tables below it")),

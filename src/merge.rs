@@ -182,8 +182,7 @@ impl<'a> OpenTable<'a> {
     }
 
     fn close(self) -> TableChanges {
-        let mut changes =
-            TableChanges { table: self.table, exact: !self.catching_up, ..TableChanges::default() };
+        let mut changes = TableChanges { table: self.table, exact: !self.catching_up, ..TableChanges::default() };
         for row in self.rows {
             if !self.keyed {
                 let count = u32::try_from(row.surplus.unsigned_abs()).unwrap_or(u32::MAX);
@@ -200,5 +199,152 @@ impl<'a> OpenTable<'a> {
             changes.inserts.extend(row.tuple);
         }
         changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_graph::Edge;
+    use crate::schema::Action;
+
+    /// One letter per span: keys are lower case, tuples upper case.
+    const LETTERS: &[u8] = b"abcdefghABCDEFGH";
+
+    fn at(letter: char) -> Span {
+        let start = LETTERS.iter().position(|l| *l == letter as u8).unwrap();
+        Span { start, end: start + 1 }
+    }
+
+    fn put(table: usize, key: char, tuple: char, fresh: bool) -> Change {
+        Change::Put { table, key: at(key), tuple: at(tuple), fresh }
+    }
+
+    fn remove(table: usize, key: char) -> Change {
+        Change::Remove { table, key: at(key) }
+    }
+
+    /// Segments in letters: `table: -removed +added`, `!edge old>new` for cascades.
+    fn merged(log: &[Change], graph: &KeyGraph, keyed: bool, catching_up: bool) -> Vec<String> {
+        let arena = Arena::of(LETTERS);
+        let tables = Tables { keyed: &|_| keyed, catching_up: &|_| catching_up };
+        let letter = |span: &Span| LETTERS[span.start] as char;
+        merge(log, &arena, graph, &tables)
+            .iter()
+            .map(|segment| {
+                let mut text = String::new();
+                for changes in &segment.tables {
+                    text += &format!("{}:", changes.table);
+                    changes
+                        .deletes
+                        .iter()
+                        .for_each(|d| text += &format!(" -{}{}", letter(&d.row), "*".repeat(d.count as usize - 1)));
+                    changes.inserts.iter().for_each(|i| text += &format!(" +{}", letter(i)));
+                    text += ";";
+                }
+                for cascade in &segment.cascades {
+                    text += &format!("!{}", cascade.edge);
+                    for (old, new) in &cascade.parents {
+                        text += &format!(" {}>{}", letter(old), new.map_or('.', |new| letter(&new)));
+                    }
+                    text += ";";
+                }
+                text
+            })
+            .collect()
+    }
+
+    fn flat(log: &[Change]) -> String {
+        merged(log, &KeyGraph::default(), true, false).join(" | ")
+    }
+
+    #[test]
+    fn the_last_state_of_a_key_counts() {
+        assert_eq!(flat(&[put(0, 'a', 'A', true)]), "0: +A;");
+        assert_eq!(flat(&[put(0, 'a', 'A', true), put(0, 'a', 'B', false)]), "0: +B;");
+        assert_eq!(flat(&[put(0, 'a', 'A', false), remove(0, 'a')]), "0: -a;");
+        assert_eq!(flat(&[put(0, 'a', 'A', true), remove(0, 'a')]), "");
+        assert_eq!(flat(&[remove(0, 'a'), put(0, 'a', 'A', true)]), "0: -a +A;");
+    }
+
+    #[test]
+    fn swapped_keys_lose_both_rows_before_either_is_added() {
+        let log = [
+            remove(0, 'a'),
+            put(0, 'c', 'A', true), // a -> c
+            remove(0, 'b'),
+            put(0, 'a', 'B', true), // b -> a
+            remove(0, 'c'),
+            put(0, 'b', 'A', true), // c -> b
+        ];
+        assert_eq!(flat(&log), "0: -a -b +B +A;");
+    }
+
+    #[test]
+    fn while_catching_up_every_key_is_removed_first_and_none_must_be_found() {
+        let arena = Arena::of(LETTERS);
+        let tables = Tables { keyed: &|_| true, catching_up: &|_| true };
+        let segments = merge(&[put(0, 'a', 'A', true)], &arena, &KeyGraph::default(), &tables);
+        assert_eq!(segments[0].tables[0].deletes.len(), 1);
+        assert!(!segments[0].tables[0].exact);
+    }
+
+    #[test]
+    fn rows_without_a_key_are_counted() {
+        let add = |t| Change::Add { table: 0, tuple: at(t) };
+        let subtract = |t| Change::Subtract { table: 0, tuple: at(t) };
+        let log = [
+            subtract('A'),
+            subtract('A'),
+            add('A'),
+            add('B'),
+            add('B'),
+            subtract('C'),
+            add('C'),
+            subtract('D'),
+            subtract('D'),
+        ];
+        assert_eq!(merged(&log, &KeyGraph::default(), false, false), ["0: -A -D* +B +B;"]);
+    }
+
+    /// 0 is the parent of 1, 1 of 2; 3 stands alone.
+    fn chain() -> KeyGraph {
+        let edge = |parent, child| Edge {
+            name: "fk".into(),
+            parent,
+            child,
+            parent_source_columns: vec![0],
+            parent_columns: vec![0],
+            child_columns: vec![1],
+            on_delete: Action::Cascade,
+            on_update: Action::Cascade,
+        };
+        KeyGraph::of(vec![edge(0, 1), edge(1, 2)], 4)
+    }
+
+    #[test]
+    fn a_change_behind_a_cascade_that_reaches_its_table_opens_a_segment() {
+        let gone = |old| Change::Cascade { edge: 0, old: at(old), new: None };
+        let log = [
+            put(1, 'c', 'C', true),
+            gone('a'),
+            remove(0, 'a'),
+            put(0, 'a', 'A', true),
+            put(3, 'd', 'D', true),
+            put(2, 'e', 'E', true),
+        ];
+        assert_eq!(
+            merged(&log, &chain(), true, false),
+            ["0: -a +A;1: +C;3: +D;!0 a>.;", "2: +E;"],
+            "the parent and a table apart stay, a grandchild does not"
+        );
+    }
+
+    #[test]
+    fn parents_that_move_on_are_moved_one_after_the_other() {
+        let moved = |old, new| Change::Cascade { edge: 0, old: at(old), new: Some(at(new)) };
+        let log =
+            [moved('a', 'b'), moved('c', 'd'), moved('b', 'e'), Change::Cascade { edge: 0, old: at('f'), new: None }];
+        assert_eq!(merged(&log, &chain(), true, false), ["!0 a>b c>d;!0 b>e;!0 f>.;"]);
     }
 }

@@ -18,7 +18,7 @@ use super::table_map::{TableMapHead, name_key};
 use super::tracker::Tracker;
 use crate::change::{Boundary, DdlStatement};
 use crate::error::{Error, ErrorKind, Result, corrupt};
-use crate::position::{BinlogOffset, Position};
+use crate::position::{BinlogOffset, GtidSet, Position};
 use crate::schema::{Flavor, TableSchema};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub struct Decoder {
     tracker: Tracker,
     group: Group,
     gtid: Option<Gtid>,
+    /// Whether the executed set holds the announced group already: a stream that starts by offset sends it again.
+    repeated: bool,
     /// Whether the open group has changed a replicated table.
     changed: bool,
     fingerprint: Option<(String, u32, u32)>,
@@ -79,6 +81,7 @@ impl Decoder {
             tracker: Tracker::new(start),
             group: Group::Outside,
             gtid: None,
+            repeated: false,
             changed: false,
             fingerprint: None,
         }
@@ -226,6 +229,11 @@ impl Decoder {
         self.group = Group::Announced(self.tracker.here().offset);
         self.changed = false;
         self.ids.clear();
+        // MariaDB's sets say nothing of single transactions, and its streams start just behind theirs
+        self.repeated = match (&gtid, &self.tracker.position().gtid) {
+            (Gtid::MySql(source, number), Some(GtidSet::MySql(set))) => set.contains(source, *number),
+            _ => false,
+        };
         self.gtid = Some(gtid);
         if begins {
             self.begin()
@@ -240,8 +248,8 @@ impl Decoder {
         let mut start = self.tracker.here().clone();
         match self.group {
             Group::Announced(offset) => start.offset = offset,
-            Group::Outside => self.gtid = None,
-            Group::Open => self.gtid = None, // the open group was cut, and this one has no name
+            // without a GTID event before it, this group has no name; an open one was cut
+            Group::Outside | Group::Open => (self.gtid, self.repeated) = (None, false),
         }
         self.group = Group::Open;
         self.changed = false;
@@ -314,6 +322,9 @@ impl Decoder {
         if !self.in_transaction() {
             self.finish();
         }
+        if self.repeated {
+            return Decoded::Nothing;
+        }
         Decoded::Boundary(Boundary::Ddl(DdlStatement { database, sql, position }))
     }
 
@@ -335,7 +346,7 @@ impl Decoder {
         if head.ends_statement() {
             self.ids.clear();
         }
-        let Some(table) = table else { return Ok(Decoded::Nothing) };
+        let Some(table) = table.filter(|_| !self.repeated) else { return Ok(Decoded::Nothing) };
         if !self.in_transaction() {
             return Err(self.damaged("order of events: rows outside of a transaction, in the event"));
         }

@@ -296,3 +296,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_group_that_the_set_holds_already_is_passed_over() {
+    let mut stream = Stream::new(Flavor::MySql);
+    let mut known = GTID_BODY;
+    known[17] = 4; // in 1-4
+    stream.event(types::GTID, &known).unwrap();
+    stream.query("BEGIN").unwrap();
+    stream.event(types::TABLE_MAP, &lab_t(&[])).unwrap();
+    let body = rows(2, &[0xFF], &[2, 3, 0, 0, 0]);
+    assert_eq!(stream.event(types::WRITE_ROWS, &body).unwrap(), "");
+    assert!(stream.event(types::XID, &[0; 8]).unwrap().starts_with("commit at"));
+    stream.event(types::GTID, &known).unwrap();
+    assert_eq!(stream.query("ALTER TABLE t ADD x INT").unwrap(), "");
+    // the next one is new
+    stream.event(types::GTID, &GTID_BODY).unwrap();
+    stream.query("BEGIN").unwrap();
+    stream.event(types::TABLE_MAP, &lab_t(&[])).unwrap();
+    assert_eq!(stream.event(types::WRITE_ROWS, &body).unwrap(), "insert 3 Null");
+}

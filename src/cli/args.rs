@@ -46,6 +46,8 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Shows the whole job on private servers, and proves at the end that both sides are equal
+    Demo(DemoArgs),
     /// Checks the settings, and both servers, without changing anything
     Check(CheckArgs),
     /// Copies what is not copied yet, then follows the source
@@ -207,7 +209,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub keep: bool,
     /// Tables in the source
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub tables: u32,
     /// Rows in all tables together
     #[arg(long, value_name = "N", default_value_t = 100_000)]
@@ -216,7 +218,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// How long the workload runs
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     pub seconds: u64,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod check;
+pub mod demo;
 pub mod logging;
 pub mod progress;
 pub mod reset;
@@ -20,6 +21,7 @@ use std::io::Write;
 pub async fn dispatch(args: Args) -> Result<u8> {
     let Args { global, command } = args;
     match command {
+        Command::Demo(args) => demo::run(args).await,
         Command::Check(args) => check::run(&settings(global, |raw| args.tables.flags(raw))?).await,
         Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,

@@ -6,7 +6,6 @@
 
 use super::sanitize::{Reason, Reasons};
 use crate::error::Result;
-#[cfg(not(test))]
 
 /// MySQL's binary JSON as text.
 pub(super) fn binary_to_text(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {

@@ -49,6 +49,12 @@ impl Span {
 }
 
 impl Arena {
+    /// An arena of given bytes, for tests of what reads arenas.
+    #[cfg(test)]
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec() }
+    }
+
     /// The bytes of a span.
     #[must_use]
     pub fn get(&self, span: Span) -> &[u8] {

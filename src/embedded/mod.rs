@@ -12,6 +12,7 @@
 //!
 //! Does not: use or touch the machine's own database services, or install anything (`scripts/setup` does).
 
+mod companion;
 mod find;
 mod folder;
 pub mod lab;
@@ -23,6 +24,7 @@ mod process;
 mod source;
 mod template;
 
+pub use companion::Companion;
 pub use folder::Folder;
 pub use port::free_port;
 pub use postgres::{TargetOptions, TargetServer};

@@ -166,7 +166,8 @@ impl TargetServer {
         }
         // SIGINT: "fast", SIGQUIT: "immediate" (pg_ctl(1)); the latter still frees the interlock's shared memory
         let (stop, end) = (Signal::SIGINT, Signal::SIGQUIT);
-        let launch = Launch { name: "postgres", command, stop, end, kind: ErrorKind::TargetUnavailable };
+        let (kind, environment) = (ErrorKind::TargetUnavailable, Vec::new());
+        let launch = Launch { name: "postgres", command, stop, end, kind, environment };
         let mut process = Process::spawn(&self.folder, launch)?;
         process.wait_until(|process| is_ready(&data, process.pid())).await?;
         self.process = Some(process);

@@ -35,6 +35,8 @@ pub(super) struct Launch {
     pub end: Signal,
     /// The kind of an error in starting or stopping.
     pub kind: ErrorKind,
+    /// Variables to set, or to take away. Not arguments: other users of the machine can see those.
+    pub environment: Vec<(OsString, Option<OsString>)>,
 }
 
 /// A running server process. Dropping it ends it.
@@ -58,7 +60,14 @@ impl Process {
         let log_from = output.metadata().map_or(0, |m| m.len());
         let pid_file = folder.pid_file(launch.name);
         let end = launch.end.as_str().trim_start_matches("SIG");
-        let child = enter(&pid_file, end, &launch.command)
+        let mut command = enter(&pid_file, end, &launch.command);
+        for (name, value) in &launch.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let child = command
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(failed)?)
@@ -100,7 +109,8 @@ impl Process {
         }
     }
 
-    fn exited(&mut self) -> Option<ExitStatus> {
+    /// How it ended, if it did.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
@@ -206,7 +216,7 @@ fn enter(pid_file: &Path, signal: &str, command: &[OsString]) -> Command {
 }
 
 /// The last lines of a log.
-fn tail(text: &str) -> String {
+pub(super) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }

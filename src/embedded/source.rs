@@ -257,7 +257,8 @@ impl SourceServer {
         command.extend(self.options.extra.iter().map(Into::into));
         // neither server keeps anything in System V or POSIX shared memory: SIGKILL leaves nothing
         let (stop, end) = (Signal::SIGTERM, Signal::SIGKILL);
-        let launch = Launch { name, command, stop, end, kind: ErrorKind::SourceUnavailable };
+        let (kind, environment) = (ErrorKind::SourceUnavailable, Vec::new());
+        let launch = Launch { name, command, stop, end, kind, environment };
         let mut process = Process::spawn(&self.folder, launch)?;
         process.wait_until(|process| process.log().contains(": ready for connections")).await?;
         self.process = Some(process);

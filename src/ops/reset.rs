@@ -20,7 +20,8 @@ pub async fn reset(config: &Config) -> Result<Vec<TargetName>> {
     control::install(&mut client).await?;
     let mut holder = String::new();
     let ttl = config.lease.ttl;
-    let waiting = lease::acquire(&target, &config.pipeline, &config.lease.holder, ttl, |name, _| name.clone_into(&mut holder));
+    let waiting =
+        lease::acquire(&target, &config.pipeline, &config.lease.holder, ttl, |name, _| name.clone_into(&mut holder));
     // a lease that its holder left behind expires within its time to live
     let lease = match tokio::time::timeout(PATIENCE.max(ttl * 2), waiting).await {
         Ok(lease) => lease?,

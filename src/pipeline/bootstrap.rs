@@ -93,9 +93,12 @@ async fn resume(
     let new: Vec<String> =
         current.tables.iter().filter(|t| stored.table(&t.name).is_none()).map(|t| t.name.to_string()).collect();
     if !new.is_empty() {
-        return Err(Error::new(ErrorKind::SchemaMismatch, format!("tables that pipeline {pipeline} does not carry yet"))
-            .detail(format!("{} matched by [tables] now but not copied when it began", new.join(", ")))
-            .with_hint("exclude them in [tables], or copy everything anew: `sirenia reset --yes` and `sirenia run`"));
+        return Err(Error::new(
+            ErrorKind::SchemaMismatch,
+            format!("tables that pipeline {pipeline} does not carry yet"),
+        )
+        .detail(format!("{} matched by [tables] now but not copied when it began", new.join(", ")))
+        .with_hint("exclude them in [tables], or copy everything anew: `sirenia reset --yes` and `sirenia run`"));
     }
     stored.tables.retain(|table| context.config.mapping.includes(&table.name));
     check(context, conn, &stored, true).await?;

@@ -83,8 +83,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
         until: course.until.clone(),
         on_ddl: ddl_policy(context),
     };
-    let mut transport =
-        BinlogTransport::open(&context.source, &context.facts, &course.from, context.server_id).await?;
+    let mut transport = BinlogTransport::open(&context.source, &context.facts, &course.from, context.server_id).await?;
     let bytes_received = context.shared.metrics.bytes_received.clone();
     // dropped with this function: the frames' channel closes and the decoding thread ends
     let reading = async move {
@@ -140,7 +139,12 @@ async fn apply(
 ) -> Result<()> {
     let Decoding { batch, sanitized, fingerprint } = decoding;
     if let Some((file, created, server_id)) = fingerprint {
-        let renewed = SourceIdentity { binlog_file: file, binlog_created: created, binlog_server_id: server_id, ..identity.clone() };
+        let renewed = SourceIdentity {
+            binlog_file: file,
+            binlog_created: created,
+            binlog_server_id: server_id,
+            ..identity.clone()
+        };
         if renewed != *identity {
             identity.check_file(&renewed)?;
             writer.identity(&renewed);

@@ -67,7 +67,12 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
         }
     }
     let rows = context.shared.view().snapshot.rows_copied;
-    tracing::info!(tables = context.plans.len(), rows, seconds = started.elapsed().as_secs_f32(), "all tables are copied");
+    tracing::info!(
+        tables = context.plans.len(),
+        rows,
+        seconds = started.elapsed().as_secs_f32(),
+        "all tables are copied"
+    );
     Ok(true)
 }
 
@@ -182,8 +187,7 @@ async fn copy_chunked(
     let mut arena = Arena::default();
     let mut next = reader.next_chunk(source).await?;
     while let Some(chunk) = next {
-        let tuples =
-            tokio::task::block_in_place(|| encode(context, table, &mut converter, &chunk.rows, &mut arena))?;
+        let tuples = tokio::task::block_in_place(|| encode(context, table, &mut converter, &chunk.rows, &mut arena))?;
         // while the target takes this chunk, the source reads the next
         let (wrote, read) = tokio::join!(
             async {
@@ -225,7 +229,8 @@ async fn copy_exact(context: &Context, target: &mut Writer, tables: &[usize]) ->
         }
         drop(reader);
         let name = &plan.source.name;
-        progress::set_exact(&**target.client_ref(), pipeline, name, Some(&position), group_number(context, *table)).await?;
+        progress::set_exact(&**target.client_ref(), pipeline, name, Some(&position), group_number(context, *table))
+            .await?;
         progress::plan_ranges(&**target.client_ref(), pipeline, name, &[None]).await?;
         progress::save_chunk(&**target.client_ref(), pipeline, name, 0, None, copied, true).await?;
         progress::set_state(&**target.client_ref(), pipeline, name, TableState::Copying).await?;
@@ -246,10 +251,15 @@ fn group_number(context: &Context, table: usize) -> Option<i32> {
 async fn keyed<C: GenericClient + Sync>(context: &Context, client: &C, table: usize) -> Result<()> {
     let plan = &context.plans[table];
     indexes::create_primary_key(client, plan).await?;
+    if !context.facts.logs_cascades {
+        // the catch-up already follows foreign keys, each time by a scan of the child otherwise
+        indexes::create_reference_indexes(client, plan).await?;
+    }
+    indexes::analyze(client, plan).await?;
     progress::set_state(client, &context.config.pipeline, &plan.source.name, TableState::Copied).await
 }
 
-/// Builds the table's key and marks it as copied, unless that is done.
+/// Builds the table's key and what the catch-up needs, and marks it as copied, unless that is done.
 async fn finish(context: &Context, target: &mut Writer, table: usize) -> Result<()> {
     target.begin(context).await?;
     keyed(context, &**target.client_ref(), table).await?;

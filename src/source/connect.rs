@@ -7,7 +7,7 @@
 //! The password is in no error and no debug output.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::refusal::classify;
+use crate::source::refusal::{classify, is_tls};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use secrecy::{ExposeSecret, SecretString};
@@ -152,7 +152,7 @@ fn decode(text: &str) -> Result<String> {
 /// `UnknownHost`, `SourceUnavailable`, `AccessDenied` or `Config` (TLS).
 pub async fn connect(config: &SourceConfig) -> Result<Conn> {
     if config.socket.is_none() {
-        tokio::net::lookup_host((config.host.as_str(), config.port)).await.map_err(|error| {
+        let _addresses = tokio::net::lookup_host((config.host.as_str(), config.port)).await.map_err(|error| {
             Error::new(ErrorKind::UnknownHost, format!("the source's host name {:?} does not resolve", config.host))
                 .with_hint("correct the host in SIRENIA_SOURCE_URL or source.url, or its name service")
                 .with_source(error)
@@ -189,11 +189,11 @@ async fn open(config: &SourceConfig, tls: bool) -> Result<mysql_async::Result<Co
 }
 
 fn no_tls_there(error: &mysql_async::Error) -> bool {
-    matches!(
-        error,
-        mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)
-            | mysql_async::Error::Io(mysql_async::IoError::Tls(_))
-    )
+    match error {
+        mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => true,
+        mysql_async::Error::Io(error) => is_tls(error),
+        _ => false,
+    }
 }
 
 fn options(config: &SourceConfig, tls: bool) -> Opts {
@@ -278,5 +278,31 @@ mod tests {
         let kind = async |url: &str| connect(&SourceConfig::from_url(url).unwrap()).await.err().map(|e| e.kind());
         assert_eq!(kind("mysql://u@no-such-host.invalid/").await, Some(ErrorKind::UnknownHost));
         assert_eq!(kind("mysql://u@127.0.0.1:1/").await, Some(ErrorKind::SourceUnavailable));
+    }
+
+    #[tokio::test]
+    async fn encryption_is_as_asked_for() {
+        for server in crate::source::testing::servers() {
+            let mut root = server.database("tls").await;
+            crate::source::testing::run(&mut root, "CREATE USER tls@'%' IDENTIFIED BY 'pw'").await;
+            // MySQL makes itself a certificate that nobody has signed, MariaDB 10.11 has none
+            let offers = server.flavor == crate::schema::Flavor::MySql;
+            for tls in [Tls::Off, Tls::Prefer, Tls::Require, Tls::VerifyFull] {
+                let config = SourceConfig { tls, socket: None, ..server.config("tls", "pw") };
+                match connect(&config).await {
+                    Ok(mut conn) => {
+                        let cipher: Option<(String, String)> =
+                            conn.query_first("SHOW SESSION STATUS LIKE 'Ssl_cipher'").await.unwrap();
+                        assert_eq!(!cipher.unwrap().1.is_empty(), offers && tls != Tls::Off, "{tls:?}");
+                    }
+                    Err(error) => {
+                        assert!(tls == Tls::VerifyFull || (tls == Tls::Require && !offers), "{}", error.report());
+                        assert_eq!(error.kind(), ErrorKind::Config, "{}", error.report());
+                    }
+                }
+            }
+            let wrong = SourceConfig { socket: None, ..server.config("tls", "other") };
+            assert_eq!(connect(&wrong).await.unwrap_err().kind(), ErrorKind::AccessDenied);
+        }
     }
 }

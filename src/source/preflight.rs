@@ -9,7 +9,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName};
 use crate::mapping::Mapping;
-use crate::schema::{Catalog, Charset, Flavor, TableSchema};
+use crate::schema::{Catalog, Charset, Flavor, Index, IndexKind, TableSchema};
 use crate::source::connect::connect_again;
 use crate::source::refusal::{Doing, is_denied, server_code};
 use crate::source::server::ServerFacts;
@@ -49,6 +49,7 @@ pub struct Warning {
 /// Those of the connection; what is found is in the result.
 pub async fn check(conn: &mut Conn, facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Result<Preflight> {
     let mut problems = settings(facts, mapping);
+    problems.extend(catalog.tables.iter().filter_map(|table| long_unique_key(facts, table)));
     let mut warnings = tables(facts, mapping, catalog);
     let account = account(conn).await?;
     databases(conn, mapping, catalog, &account, &mut problems).await?;
@@ -166,6 +167,21 @@ fn case_insensitive<'a>(table: &'a TableSchema, columns: &[String]) -> Option<&'
     let mut columns = columns.iter().filter_map(|name| table.column(name)).map(|at| &table.columns[at]);
     let folds = |charset: &Charset| !charset.is_binary();
     columns.find(|column| column.ty.charset().is_some_and(folds)).map(|column| column.name.as_str())
+}
+
+/// MariaDB checks a unique key over long columns by a hash, kept in a hidden column that no catalogue shows but the row
+/// images carry, behind all others.
+fn long_unique_key(facts: &ServerFacts, table: &TableSchema) -> Option<Error> {
+    let hashed = |index: &&Index| index.kind == IndexKind::Unique && index.method == "HASH";
+    let index =
+        table.indexes.iter().find(hashed).filter(|_| facts.flavor == Flavor::MariaDb && table.engine == "InnoDB")?;
+    let message = format!("{}: unique key {} adds a hidden column to the row images", table.name, index.name);
+    Some(Error::new(ErrorKind::SchemaMismatch, message).with_hint(format!(
+        "leave the table out: [tables] exclude = [\"{}\"]; or: ALTER TABLE {} DROP KEY {}",
+        table.name,
+        table.name.mysql(),
+        ident::mysql(&index.name)
+    )))
 }
 
 /// The account as GRANT wants it, quoted.

@@ -12,15 +12,21 @@ use mysql_async::{DriverError, IoError, ServerError};
 pub fn classify(error: mysql_async::Error, doing: &str) -> Error {
     match error {
         mysql_async::Error::Server(error) => server(&error, doing),
-        mysql_async::Error::Io(IoError::Io(error)) => {
-            Error::new(ErrorKind::SourceUnavailable, doing).detail(error.to_string())
-        }
-        mysql_async::Error::Io(IoError::Tls(error)) => Error::new(ErrorKind::Config, doing)
+        mysql_async::Error::Io(error) if is_tls(&error) => Error::new(ErrorKind::Config, doing)
             .detail(format!("TLS: {error}"))
             .with_hint("set ca_file to the authority that signed the server's certificate, or choose another tls mode"),
+        mysql_async::Error::Io(error) => Error::new(ErrorKind::SourceUnavailable, doing).detail(error.to_string()),
         mysql_async::Error::Driver(error) => driver(&error, doing),
         mysql_async::Error::Url(_) => Error::new(ErrorKind::Config, doing).detail("invalid address"),
         mysql_async::Error::Other(error) => Error::new(ErrorKind::SourceUnavailable, doing).detail(error.to_string()),
+    }
+}
+
+/// Whether encryption failed: wrong settings, or a failed handshake, which the client wraps as an input error.
+pub(crate) fn is_tls(error: &IoError) -> bool {
+    match error {
+        IoError::Tls(_) => true,
+        IoError::Io(error) => error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
     }
 }
 

@@ -12,8 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const MYSQL_ROOTS: [&str; 2] =
-    [concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/mysql"), "/work/main/target/servers/mysql"];
+const MYSQL_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/mysql");
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A running server; it ends when this is dropped or the test process ends.
@@ -57,7 +56,7 @@ impl Server {
                 vec!["/usr/sbin/mariadbd".into(), "--no-defaults".into()]
             }
             Flavor::MySql => {
-                let root = MYSQL_ROOTS.iter().map(Path::new).find(|root| root.join("usr/sbin/mysqld").exists())?;
+                let root = Some(Path::new(MYSQL_ROOT)).filter(|root| root.join("usr/sbin/mysqld").exists())?;
                 let root = root.display();
                 let libraries = format!("{root}/usr/lib/x86_64-linux-gnu");
                 let program: Vec<String> = vec![

@@ -15,7 +15,7 @@ use crate::schema::Flavor;
 use crate::source::connect::{SourceConfig, connect};
 use crate::source::refusal::{Doing, classify, is_denied};
 use crate::source::server::ServerFacts;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use mysql_async::binlog::events::Event;
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, GnoInterval, ServerError, Sid};
@@ -107,7 +107,7 @@ impl BinlogTransport {
         Ok(Self { stream: Some(conn.get_binlog_stream(request).await.map_err(refused)?) })
     }
 
-    /// The next event. Not cancel-safe for its timer alone: dropping the future loses no event.
+    /// The next event. Cancel-safe: dropping the future loses no event.
     ///
     /// # Errors
     /// `SourceUnavailable` when the connection is cut or silent, `BinlogGap` when the server no longer has what follows,
@@ -121,15 +121,8 @@ impl BinlogTransport {
     }
 
     async fn read(&mut self) -> Result<RawEvent> {
-        let lost = |why: &str| Error::new(ErrorKind::SourceUnavailable, DOING).detail(why.to_owned());
         let Some(stream) = &mut self.stream else { return Err(lost("the stream has been closed")) };
-        let read = AssertUnwindSafe(stream.next()).catch_unwind();
-        let event = tokio::time::timeout(READ_TIMEOUT, read)
-            .await
-            .map_err(|_| lost("neither an event nor a heartbeat within 15 s"))?
-            .map_err(|_| corrupt("a binlog event does not have the length its header says"))?
-            .ok_or_else(|| lost("the server has ended the stream"))?
-            .map_err(refused)?;
+        let event = next_event(stream).await?;
         verify(&event)?;
         Ok(event.into())
     }
@@ -140,6 +133,20 @@ impl BinlogTransport {
             let _ = stream.close().await;
         }
     }
+}
+
+fn lost(why: &str) -> Error {
+    Error::new(ErrorKind::SourceUnavailable, DOING).detail(why)
+}
+
+async fn next_event(stream: &mut (impl Stream<Item = mysql_async::Result<Event>> + Unpin)) -> Result<Event> {
+    let read = AssertUnwindSafe(stream.next()).catch_unwind();
+    tokio::time::timeout(READ_TIMEOUT, read)
+        .await
+        .map_err(|_| lost("neither an event nor a heartbeat within 15 s"))?
+        .map_err(|_| corrupt("a binlog event does not have the length its header says"))?
+        .ok_or_else(|| lost("the server has ended the stream"))?
+        .map_err(refused)
 }
 
 /// Tries whether the account may read the binlog, by asking for it as a replica does.
@@ -186,11 +193,11 @@ fn sids(set: &MySqlGtidSet) -> Vec<Sid<'static>> {
 
 fn verify(event: &Event) -> Result<()> {
     use mysql_async::binlog::BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32 as CRC32;
-    let Ok(Some(CRC32)) = event.footer().get_checksum_alg() else { return Ok(()) };
-    let Some(expected) = event.checksum() else { return Ok(()) };
-    let found = event.calc_checksum(CRC32).to_le_bytes();
+    let footer = event.footer();
+    let Ok(Some(CRC32)) = footer.get_checksum_alg() else { return Ok(()) };
     // events unpacked from a compressed transaction carry none
-    if expected == found || expected == [0; 4] {
+    let expected = event.checksum().filter(|_| footer.get_checksum_enabled());
+    if expected.is_none_or(|expected| expected == event.calc_checksum(CRC32).to_le_bytes()) {
         return Ok(());
     }
     let header = event.header();

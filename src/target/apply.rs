@@ -28,8 +28,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::Statement;
+use tokio_postgres::types::{ToSql, Type};
 
 /// From this many rows on COPY is used, below it a pipelined INSERT for each: a COPY costs a round trip of its own.
 const COPY_FROM_ROWS: usize = 12;
@@ -165,7 +165,6 @@ impl Writer {
         let begin = || statement(async { self.client.batch_execute("BEGIN").await.map(|()| 0) });
         (!self.in_transaction).then(begin)
     }
-
 
     async fn segment(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
         for changes in &segment.tables {
@@ -334,8 +333,11 @@ fn delete_sql(plan: &TablePlan) -> String {
     }
     let arrays: Vec<String> = (1..).zip(&key).map(|(n, column)| format!("${n}::{}[]", column.ty.sql())).collect();
     let names: Vec<String> = (1..=key.len()).map(|n| format!("k{n}")).collect();
-    let matches: Vec<String> =
-        names.iter().zip(&key).map(|(name, column)| format!("t.{} = s.{name}", ident::postgres(&column.name))).collect();
+    let matches: Vec<String> = names
+        .iter()
+        .zip(&key)
+        .map(|(name, column)| format!("t.{} = s.{name}", ident::postgres(&column.name)))
+        .collect();
     format!(
         "DELETE FROM {target} AS t USING unnest({}) AS s({}) WHERE {}",
         arrays.join(", "),

@@ -148,10 +148,13 @@ fn next_level(graph: &KeyGraph, edge: &Edge, gone: bool, rows: &[Row]) -> Vec<Wo
     for number in graph.edges_of(edge.child) {
         let below = graph.edge(*number);
         let action = if deleted { below.on_delete } else { below.on_update };
-        if action == Action::Restrict || (!deleted && !below.parent_columns.iter().any(|c| edge.child_columns.contains(c))) {
+        if action == Action::Restrict
+            || (!deleted && !below.parent_columns.iter().any(|c| edge.child_columns.contains(c)))
+        {
             continue;
         }
-        let places: Vec<usize> = below.parent_columns.iter().filter_map(|c| columns.iter().position(|x| x == c)).collect();
+        let places: Vec<usize> =
+            below.parent_columns.iter().filter_map(|c| columns.iter().position(|x| x == c)).collect();
         let fields = |row: &Row, offset: usize| {
             let values: Vec<Option<Raw>> = places.iter().map(|place| row.get(1 + offset + place)).collect();
             let is_null = values.iter().any(Option::is_none);

@@ -97,6 +97,44 @@ pub async fn create_indexes<C: GenericClient + Sync>(client: &C, plan: &TablePla
     Ok(warnings)
 }
 
+/// Makes those plain indexes by which a foreign key that acts finds a parent's children; what cannot be had is left for
+/// [`create_indexes`] to warn of.
+///
+/// # Errors
+/// As [`classify`] says.
+pub async fn create_reference_indexes<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
+    let acting = plan.source.foreign_keys.iter().filter(|key| key.acts());
+    let keys: Vec<Vec<usize>> =
+        acting.filter_map(|key| key.columns.iter().map(|column| plan.column_of(column)).collect()).collect();
+    let serves = |index: &&PlannedIndex| {
+        let leading = |key: &Vec<usize>| {
+            let parts = index.parts.get(..key.len());
+            parts.is_some_and(|parts| parts.iter().all(|(column, prefix, _)| key.contains(column) && prefix.is_none()))
+        };
+        !index.unique && keys.iter().any(leading)
+    };
+    let wanted: Vec<&PlannedIndex> = plan.indexes.iter().filter(serves).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let table = existing(client, plan).await?;
+    set_memory(client).await?;
+    for index in wanted {
+        create_index(client, plan, &table, index).await?;
+    }
+    Ok(())
+}
+
+/// Takes the planner's statistics of a table that was just filled. Without them statements that the stream prepares now
+/// would scan it, until autovacuum comes by.
+///
+/// # Errors
+/// As [`classify`] says.
+pub async fn analyze<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
+    let doing = format!("taking the statistics of {}", plan.target);
+    client.batch_execute(&format!("ANALYZE {}", plan.target.sql())).await.map_err(on(&doing))
+}
+
 async fn create_index<C: GenericClient + Sync>(
     client: &C,
     plan: &TablePlan,

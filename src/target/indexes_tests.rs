@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::convert::plan::PlannedColumn;
+use crate::ident::TableName;
+use crate::schema::{Action, Column, ForeignKey, SourceType};
 use crate::target::tables::create_tables;
 use crate::target::testing::{self, example};
 use std::sync::Arc;
@@ -48,6 +50,47 @@ async fn keys_and_indexes_are_made_once() {
     assert!(all.iter().any(|definition| definition.contains("\"All \"\"of\"\" them_pkey\"")), "{all:?}");
     let prefix = all.iter().find(|definition| definition.contains(" prefix ")).unwrap();
     assert!(prefix.contains("\"left\"(c9, 10) DESC") && prefix.contains("SUBSTRING(c10 FROM 1 FOR 5)"), "{prefix}");
+}
+
+#[tokio::test]
+async fn what_acting_foreign_keys_need_comes_first_and_alone() {
+    let database = testing::database().await;
+    let client = &*database.connect().await;
+    let mut plan = example::plan("Anak");
+    let column = |name: &str| Column {
+        name: name.into(),
+        ty: SourceType::Int { bytes: 4, unsigned: false, boolean: false },
+        declared: "int".into(),
+        nullable: true,
+        auto_increment: false,
+        generated: false,
+        comment: String::new(),
+    };
+    let key = ForeignKey {
+        name: "anak_induk".into(),
+        columns: vec!["induk".into()],
+        parent: TableName::new("lab", "induk"),
+        parent_columns: vec!["id".into()],
+        on_delete: Action::Cascade,
+        on_update: Action::Restrict,
+    };
+    let mut source = (*plan.source).clone();
+    (source.columns, source.foreign_keys) = (vec![column("id"), column("induk")], vec![key]);
+    plan.source = Arc::new(source);
+    plan.indexes = vec![
+        index("by_parent", false, &[(1, None, false)]),
+        index("by_parent_too", true, &[(1, None, false)]),
+        index("by_itself", false, &[(0, None, false)]),
+    ];
+    made(client, &plan).await;
+    for _ in 0..2 {
+        create_reference_indexes(client, &plan).await.unwrap();
+        let made = definitions(client, &plan).await;
+        assert!(made.len() == 1 && made[0].contains(" by_parent "), "{made:?}");
+    }
+    analyze(client, &plan).await.unwrap();
+    assert!(create_indexes(client, &plan).await.unwrap().is_empty());
+    assert_eq!(definitions(client, &plan).await.len(), 3);
 }
 
 #[tokio::test]

@@ -76,7 +76,13 @@ impl Column {
 /// What differs, in words; empty when both databases hold the same rows in every base table of `database`.
 ///
 /// `skip` names tables that are left out on purpose. `schema` is the target's.
-pub async fn differences(source_url: &str, database: &str, target_url: &str, schema: &str, skip: &[&str]) -> Vec<String> {
+pub async fn differences(
+    source_url: &str,
+    database: &str,
+    target_url: &str,
+    schema: &str,
+    skip: &[&str],
+) -> Vec<String> {
     let mut source = mysql_async::Conn::from_url(source_url).await.expect("the oracle reaches the source");
     source.query_drop("SET time_zone = '+00:00', NAMES utf8mb4").await.expect("session");
     let (target, connection) =
@@ -141,7 +147,8 @@ async fn columns(source: &mut mysql_async::Conn, database: &str) -> BTreeMap<Str
         .expect("the source's columns");
     let mut tables: BTreeMap<String, Vec<Column>> = BTreeMap::new();
     for (table, name, ty, full, charset) in rows {
-        let checked = json.iter().any(|(t, clause)| *t == table && clause.contains(&format!("json_valid({}", my(&name))));
+        let checked =
+            json.iter().any(|(t, clause)| *t == table && clause.contains(&format!("json_valid({}", my(&name))));
         let column = Column { json: ty == "json" || (ty == "longtext" && checked), name, ty, full, charset };
         tables.entry(table).or_default().push(column);
     }

@@ -133,14 +133,17 @@ impl KeyOrder {
 }
 
 /// `col IN (4, 5, 6)`: ENUM's numbers behind `value`. The empty error value is 0.
+///
+/// Where none follows, a number that no row has: with FALSE in its place only `col = n AND …` would remain, which
+/// MariaDB sorts, because it does not see that an ENUM equal to a number is constant.
 fn enum_behind(part: &KeyPart, labels: u64, value: &KeyValue) -> String {
     let KeyValue::UInt(at) = *value else { return "FALSE".into() };
-    let numbers: Vec<String> = if part.descending {
-        (0..at).map(|n| n.to_string()).collect()
-    } else {
-        (at + 1..=labels).map(|n| n.to_string()).collect()
-    };
-    if numbers.is_empty() { "FALSE".into() } else { format!("{} IN ({})", part.name, numbers.join(", ")) }
+    let mut numbers: Vec<String> =
+        if part.descending { 0..at } else { at + 1..labels + 1 }.map(|n| n.to_string()).collect();
+    if numbers.is_empty() {
+        numbers.push((labels + 1).to_string());
+    }
+    format!("{} IN ({})", part.name, numbers.join(", "))
 }
 
 /// The parameter's place, in the type and collation the index compares by.
@@ -255,7 +258,7 @@ mod tests {
         assert_eq!(sql, "a > ? OR (a = ? AND (e IN (3) OR (e = ? AND (c < ?))))");
         assert_eq!(parameters, [Value::Int(1), Value::Int(1), Value::UInt(2), Value::Int(3)]);
         assert_eq!(order.order_by(), "a, e, c DESC");
-        assert!(order.behind(&[KeyValue::Int(1), KeyValue::UInt(3), KeyValue::Int(3)]).0.contains("(FALSE OR"));
+        assert!(order.behind(&[KeyValue::Int(1), KeyValue::UInt(3), KeyValue::Int(3)]).0.contains("(e IN (4) OR"));
     }
 
     #[test]

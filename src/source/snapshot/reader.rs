@@ -120,8 +120,8 @@ impl ChunkReader {
 
     /// Sets the next chunk's rows from this one's size; grows at most fourfold at a time.
     fn adapt(&mut self, rows: usize, bytes: usize) {
-        if rows > 0 {
-            let fitting = (CHUNK_BYTES / (bytes / rows).max(1)) as u64;
+        if let Some(average) = bytes.checked_div(rows) {
+            let fitting = (CHUNK_BYTES / average.max(1)) as u64;
             self.limit = fitting.min(self.limit * 4).clamp(1, CHUNK_ROWS);
         }
     }
