@@ -52,7 +52,7 @@ pub async fn check_tables<C: GenericClient + Sync>(client: &C, pipeline: &str, p
     }
     let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };
     let mut hint = format!(
-        "give it another name: [tables.\"{}\"] rename = \"…\"\nor another schema: target.schema = \"…\"",
+        "give it another name: [tables.rules.\"{}\"] rename = \"…\"\nor another schema: target.schema = \"…\"",
         first.source.name.table
     );
     if let Some(table) = existing.get(&first.target).filter(|_| !owners.contains_key(&first.target)) {
