@@ -140,6 +140,7 @@ async fn says_equal_under_load(kind: SourceKind) {
     let world = World::new(Setup::new(kind)).await;
     let mut sql = schema(many);
     sql.extend(before(many, 10_000));
+    sql.extend(["CREATE TABLE panas (id INT PRIMARY KEY, n INT)".into(), "INSERT INTO panas VALUES (1, 0), (2, 0)".into()]);
     world.run(&sql.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut replicator = world.replicate(&[]);
     world.caught_up().await;
@@ -151,7 +152,7 @@ async fn says_equal_under_load(kind: SourceKind) {
     let hot = tokio::spawn(async move {
         while !stopped.load(Ordering::Relaxed) {
             conn.query_drop("UPDATE besar_tanpa_kunci SET n = n + 1 WHERE n > 900 LIMIT 1").await.expect("update");
-            conn.query_drop("UPDATE raksasa SET teks = UUID()").await.expect("update");
+            conn.query_drop("UPDATE panas SET n = n + 1 WHERE id = 1").await.expect("update");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
