@@ -13,8 +13,7 @@ pub async fn run(config: Config, args: &VerifyArgs) -> Result<u8> {
     let options = Options { counts: args.counts, tables: args.tables.tables.clone(), ..Options::default() };
     let shown = Arc::new(Progress::default());
     let plain = config.log.format == LogFormat::Json;
-    let report =
-        progress::comparing(&shown, plain, verify::run(Arc::new(config), options, Arc::clone(&shown))).await?;
+    let report = progress::comparing(&shown, plain, verify::run(Arc::new(config), options, Arc::clone(&shown))).await?;
     let text = if args.json {
         let failed = |error| Error::new(ErrorKind::Bug, "the report cannot be written as JSON").with_source(error);
         serde_json::to_string(&report).map_err(failed)? + "\n"

@@ -104,8 +104,11 @@ impl Lookup {
         let arrays: Vec<String> = (1..).zip(key()).map(|(n, column)| format!("${n}::{}[]", column.ty.sql())).collect();
         let names: Vec<String> = (1..=plan.key.len()).map(|n| format!("k{n}")).collect();
         let columns: Vec<String> = plan.columns.iter().map(|c| format!("t.{}", ident::postgres(&c.name))).collect();
-        let matches: Vec<String> =
-            names.iter().zip(key()).map(|(name, column)| format!("t.{} = s.{name}", ident::postgres(&column.name))).collect();
+        let matches: Vec<String> = names
+            .iter()
+            .zip(key())
+            .map(|(name, column)| format!("t.{} = s.{name}", ident::postgres(&column.name)))
+            .collect();
         let sql = format!(
             "SELECT s.nth, {} FROM unnest({}) WITH ORDINALITY AS s({}, nth) JOIN {} AS t ON {}",
             columns.join(", "),
@@ -123,11 +126,7 @@ impl Lookup {
     ///
     /// # Errors
     /// As [`super::classify`] says.
-    pub async fn find<'k>(
-        &self,
-        client: &Client,
-        keys: impl ExactSizeIterator<Item = &'k [u8]>,
-    ) -> Result<Vec<Found>> {
+    pub async fn find<'k>(&self, client: &Client, keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Result<Vec<Found>> {
         let arrays = column_arrays(&self.key_oids, keys);
         let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|array| array as _).collect();
         let rows = client.query(&self.statement, &parameters).await.map_err(on(&self.doing))?;

@@ -25,7 +25,8 @@ pub async fn compare(session: &mut Session, plan: &Arc<TablePlan>, progress: &Pr
     }
     let settled = settle(session, &mut count, before).await?;
     for (source, target) in settled.differing {
-        (tally.rows, tally.missing, tally.extra) = (source, source.saturating_sub(target), target.saturating_sub(source));
+        (tally.rows, tally.missing, tally.extra) =
+            (source, source.saturating_sub(target), target.saturating_sub(source));
     }
     tally.unsettled = settled.unsettled;
     Ok(tally)

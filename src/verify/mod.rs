@@ -114,8 +114,11 @@ async fn prepare(config: &Config, options: &Options) -> Result<(ServerFacts, Vec
         None => None,
     };
     let checkpoint = checkpoint.ok_or_else(|| {
-        Error::new(ErrorKind::TargetConflict, format!("there is nothing to compare: pipeline {pipeline} has no checkpoint"))
-            .with_hint("`sirenia run` makes the copy; another pipeline's name is given with --pipeline")
+        Error::new(
+            ErrorKind::TargetConflict,
+            format!("there is nothing to compare: pipeline {pipeline} has no checkpoint"),
+        )
+        .with_hint("`sirenia run` makes the copy; another pipeline's name is given with --pipeline")
     })?;
     if matches!(checkpoint.phase, Phase::Snapshot | Phase::CatchUp) {
         return Err(Error::new(ErrorKind::TargetConflict, "the first copy is not complete yet")
@@ -147,12 +150,7 @@ async fn prepare(config: &Config, options: &Options) -> Result<(ServerFacts, Vec
     Ok((facts, plans, running))
 }
 
-async fn table(
-    session: &mut Session,
-    plan: &Arc<TablePlan>,
-    counts: bool,
-    progress: &Progress,
-) -> Result<TableReport> {
+async fn table(session: &mut Session, plan: &Arc<TablePlan>, counts: bool, progress: &Progress) -> Result<TableReport> {
     let (method, compared) = if counts {
         (Method::Count, count::compare(session, plan, progress).await)
     } else if plan.has_key() && chunk_key(&plan.source).is_some() {
