@@ -260,14 +260,14 @@ async fn tables_of_somebody_else(kind: SourceKind) {
         (
             "CREATE TABLE pasien (id integer NOT NULL, nama varchar(50) NOT NULL, lahir date);
           INSERT INTO pasien VALUES (77, 'milik orang lain', NULL)",
-            ["target", "pasien", "rows"],
+            ["target", "pasien", "holds 1 row"],
         ),
         // no rows, but another shape
-        ("CREATE TABLE pasien (id text, keterangan text)", ["target", "pasien", "match"]),
+        ("CREATE TABLE pasien (id text, keterangan text)", ["target", "pasien", "planned"]),
         // not even a table
         ("CREATE VIEW pasien AS SELECT 1 AS id, 'x' AS nama", ["target", "pasien", "view"]),
     ] {
-        let world = plain(kind).await;
+        let mut world = plain(kind).await;
         let root = world.target().await;
         root.batch_execute(made).await.unwrap();
         let before = root.query("SELECT to_jsonb(t)::text FROM pasien t", &[]).await.unwrap();
@@ -278,6 +278,17 @@ async fn tables_of_somebody_else(kind: SourceKind) {
         let after: Vec<String> = after.iter().map(|row| row.get(0)).collect();
         assert_eq!(before, after, "somebody else's rows were touched");
         assert_check_finds(&world, &world.source.url(DATABASE), &world.target.url(DATABASE), &["pasien"]).await;
+        // the first way out: another name
+        assert!(report.hint.contains("[tables.rules.\"pasien\"] rename = "), "{}", report.text);
+        world.config.push_str("[tables.rules.\"pasien\"]\nrename = \"pasien_baru\"\n");
+        let renamed = world.run_to_end(&["--once"]).await;
+        assert_eq!(renamed.code, 0, "after the hint:\n{}", renamed.stderr);
+        let found = root.query_one("SELECT count(*) FROM pasien_baru", &[]).await.unwrap();
+        assert_eq!(found.get::<_, i64>(0), 3);
+        let (code, _, stderr) = world.output(&["reset", "--yes"]);
+        assert_eq!(code, 0, "{stderr}");
+        world.config.truncate(world.config.find("[tables.rules").unwrap());
+        // the other one: without it
         world.mend_on_target(&report).await;
         world.assert_once_equal().await;
     }

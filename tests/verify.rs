@@ -111,7 +111,13 @@ async fn finds_what_differs(kind: SourceKind) {
 
     assert_eq!(replicator.terminate().await.0, 0);
     // nothing of what stands in the source's log behind the checkpoint is there, and nobody will bring it
-    world.run(&["INSERT INTO orang (nama) VALUES ('baru')", "DELETE FROM majemuk WHERE n = 20", "DELETE FROM tanpa WHERE a = 5"]).await;
+    world
+        .run(&[
+            "INSERT INTO orang (nama) VALUES ('baru')",
+            "DELETE FROM majemuk WHERE n = 20",
+            "DELETE FROM tanpa WHERE a = 5",
+        ])
+        .await;
     let (code, stopped) = report(&world, &["--tables", "orang,majemuk,tanpa"]);
     assert_eq!((code, &stopped["running"]), (1, &false.into()));
     assert_eq!(numbers(&stopped, "orang"), [901, 3, 3, 5, 0]);
@@ -139,9 +145,8 @@ async fn says_equal_under_load(kind: SourceKind) {
     let mut replicator = world.replicate(&[]);
     world.caught_up().await;
     let stop = Arc::new(AtomicBool::new(false));
-    let load: Vec<_> = (0..2)
-        .map(|n| tokio::spawn(random_load(world.source.url(DATABASE), 7 + n, many, Arc::clone(&stop))))
-        .collect();
+    let load: Vec<_> =
+        (0..2).map(|n| tokio::spawn(random_load(world.source.url(DATABASE), 7 + n, many, Arc::clone(&stop)))).collect();
     // one row that changes all the time
     let (mut conn, stopped) = (world.source().await, Arc::clone(&stop));
     let hot = tokio::spawn(async move {

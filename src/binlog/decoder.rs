@@ -281,7 +281,10 @@ impl Decoder {
                 format!("a prepared XA transaction changes replicated tables, at {}", self.tracker.here()),
             )
             .detail("its rows are in the binlog, but whether they will be committed is not known yet")
-            .with_hint("XA RECOVER lists it: commit it or roll it back, avoid XA on replicated tables, and run `sirenia reset`"));
+            .with_hint(
+                "XA RECOVER lists it: commit it or roll it back, and avoid XA on replicated tables; \
+                 then copy anew: `sirenia reset --yes` and `sirenia run`",
+            ));
         }
         Ok(self.commit(timestamp))
     }

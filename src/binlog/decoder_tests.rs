@@ -227,7 +227,8 @@ fn partial_images_are_refused() {
     stream.query("BEGIN").unwrap();
     stream.event(types::TABLE_MAP, &lab_t(&[])).unwrap();
     let error = stream.event(types::DELETE_ROWS, &rows(2, &[1], &[0, 1, 0, 0, 0])).unwrap_err();
-    assert_eq!((error.kind(), error.hint()), (ErrorKind::UnsupportedEvent, Some("SET GLOBAL binlog_row_image=FULL")));
+    assert_eq!(error.kind(), ErrorKind::UnsupportedEvent);
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("SET GLOBAL binlog_row_image=FULL; ")));
 }
 
 #[test]

@@ -236,7 +236,7 @@ impl Check<'_> {
             format!("rows of {} at {} do not match the known schema", self.schema.name, self.at),
         )
         .detail(detail)
-        .with_hint("`sirenia reset` and run again, to copy under the new schema")
+        .with_hint("copy anew under the new schema: `sirenia reset --yes` and `sirenia run`")
     }
 
     fn compressed(&self, column: &str) -> Error {

@@ -9,6 +9,9 @@ use super::query;
 use super::rows::RowsHead;
 use crate::error::{Error, ErrorKind, Result};
 
+/// What is in the binlog stays there: after the cause is mended, the tables have to be copied again.
+pub(super) const COPY_ANEW: &str = "; then copy anew: `sirenia reset --yes` and `sirenia run`";
+
 impl Decoder {
     /// A statement that changes rows and does not say which: an error if it may concern a replicated database.
     pub(super) fn refuse_statement(&self, keyword: &str, database: &str, sql: &str) -> Result<()> {
@@ -22,7 +25,7 @@ impl Decoder {
             format!("{keyword} in statement format at {}, default database {database:?}", self.here()),
         )
         .detail("the rows that it changed are not in the binlog")
-        .with_hint("SET GLOBAL binlog_format=ROW and reconnect the writers; then `sirenia reset` and run again"))
+        .with_hint(format!("SET GLOBAL binlog_format=ROW; reconnect the writers{COPY_ANEW}")))
     }
 
     /// Events that are refused, if they concern us, and those that nobody knows.
@@ -45,7 +48,7 @@ impl Decoder {
             }
             types::INCIDENT => (
                 "the source reports that changes are missing from its binlog (incident)".to_owned(),
-                "`sirenia reset` and run again, to copy anew",
+                "look for the cause in the source's log",
             ),
             types::WRITE_ROWS_V0..=types::DELETE_ROWS_V0 => {
                 ("rows event of MySQL 5.1.0–5.1.15".to_owned(), "upgrade the source")
@@ -55,6 +58,6 @@ impl Decoder {
                 (format!("unknown binlog event of type {event_type}"), "use a release that knows this server's version")
             }
         };
-        Err(Error::new(ErrorKind::UnsupportedEvent, format!("{what}, at {}", self.here())).with_hint(hint))
+        Err(Error::new(ErrorKind::UnsupportedEvent, format!("{what}, at {}", self.here())).with_hint(format!("{hint}{COPY_ANEW}")))
     }
 }

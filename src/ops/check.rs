@@ -9,7 +9,7 @@ use crate::pipeline::state::{identity_of, source_config, target_config};
 use crate::source::preflight::{self, Warning};
 use crate::source::server::ServerFacts;
 use crate::source::{catalog, connect as source_connect};
-use crate::target::{checkpoint, connect, control, tables};
+use crate::target::{checkpoint, connect, control, privileges, tables};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -72,6 +72,9 @@ async fn target(config: &Config, source: Option<Source>, findings: &mut Findings
             findings.facts.push(("checkpoint", format!("{} ({})", checkpoint.position, checkpoint.phase)));
             checkpoint.source_identity.check_server(&source.identity)
         }
-        None => tables::check_tables(&*client, &config.pipeline, &source.plans).await,
+        None => {
+            findings.problems.extend(privileges::missing(&*client, &source.plans).await?);
+            tables::check_tables(&*client, &config.pipeline, &source.plans).await
+        }
     }
 }

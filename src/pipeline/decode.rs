@@ -140,6 +140,11 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
             let permits = permits_of(&event, self.frames.permits);
             let decoded = self.event(&event);
             self.frames.budget.add_permits(permits);
+            if decoded.is_err() {
+                // what is committed before the place that stops us still goes to the target
+                let before = self.batcher.cut_before_transaction().or_else(|| self.batcher.cut_at_commit());
+                before.map(|batch| self.send(batch));
+            }
             if !decoded? {
                 return Ok(Ended::Closed);
             }

@@ -226,9 +226,9 @@ fn refused(error: mysql_async::Error) -> Error {
 }
 
 const COPY_ANEW: &str =
-    "`sirenia reset` and run again to copy anew; raise binlog_expire_logs_seconds (expire_logs_days) on the source";
+    "copy anew: `sirenia reset --yes` and `sirenia run`; and raise binlog_expire_logs_seconds (expire_logs_days) on the source";
 const SAME_SERVER: &str =
-    "check the source's address; if the server was restored or replaced: `sirenia reset` and run again";
+    "check the source's address; if the server was restored or replaced: `sirenia reset --yes` and `sirenia run`";
 
 fn fatal(error: &ServerError) -> Error {
     let text = error.message.as_str();

@@ -152,7 +152,7 @@ pub async fn create(client: &mut Client, pipeline: &str, epoch: i64, bootstrap: 
         .map_err(on(doing))?;
     if made == 0 {
         return Err(Error::new(ErrorKind::TargetConflict, format!("pipeline {pipeline} exists already"))
-            .with_hint("`sirenia run` continues it, `sirenia reset` removes it with its tables"));
+            .with_hint("`sirenia run` continues it, `sirenia reset --yes` removes it with its tables"));
     }
     schema_version::add(&transaction, pipeline, bootstrap.position, bootstrap.catalog).await?;
     progress::register(&transaction, pipeline, bootstrap.tables).await?;

@@ -8,6 +8,7 @@
 //! | lease, fence | one writer: who it is, and the check inside each of its transactions |
 //! | checkpoint, schema_version, progress | what the control tables hold, typed |
 //! | catalog, tables, indexes | what exists; making tables, keys and indexes |
+//! | privileges | what the role may not make |
 //! | apply, copy, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
 //!
@@ -26,6 +27,7 @@ pub mod error;
 pub mod fence;
 pub mod indexes;
 pub mod lease;
+pub mod privileges;
 pub mod progress;
 pub mod read;
 pub mod schema_version;

@@ -132,7 +132,7 @@ pub async fn register<C: GenericClient + Sync>(client: &C, pipeline: &str, table
                 format!("source table {} cannot go to {}", table.source, table.target),
             )
             .detail("another source table goes there, or this one is registered already")
-            .with_hint("give one of them another name: [tables.\"name\"] rename = \"…\""));
+            .with_hint("give one of them another name: [tables.rules.\"name\"] rename = \"…\""));
         }
     }
     Ok(())

@@ -52,7 +52,7 @@ pub async fn check_tables<C: GenericClient + Sync>(client: &C, pipeline: &str, p
     }
     let error = if lines.is_empty() { error } else { error.detail(lines.join("\n")) };
     let mut hint = format!(
-        "give it another name: [tables.\"{}\"] rename = \"…\"\nor another schema: target.schema = \"…\"",
+        "give it another name: [tables.rules.\"{}\"] rename = \"…\"\nor another schema: target.schema = \"…\"",
         first.source.name.table
     );
     if let Some(table) = existing.get(&first.target).filter(|_| !owners.contains_key(&first.target)) {
@@ -158,9 +158,11 @@ pub async fn create_tables<C: GenericClient + Sync>(
     client: &C,
     plans: &[Arc<TablePlan>],
 ) -> Result<HashSet<TargetName>> {
+    // asked first: within a transaction that a refusal has aborted it cannot be
+    let user = current_user(client).await?;
     let schemas: BTreeSet<&str> = plans.iter().map(|plan| plan.target.schema.as_str()).collect();
     for schema in schemas {
-        create_schema(client, schema).await?;
+        create_schema(client, schema, &user).await?;
     }
     let names: Vec<TargetName> = plans.iter().map(|plan| plan.target.clone()).collect();
     let existing = catalog::read_tables(client, &names).await?;
@@ -171,7 +173,6 @@ pub async fn create_tables<C: GenericClient + Sync>(
             let denied = sqlstate(&error) == Some("42501");
             let error = classify(error, &doing);
             let schema = ident::postgres(&plan.target.schema);
-            let user = if denied { current_user(client).await } else { String::new() };
             return Err(if denied {
                 error.with_hint(format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {user};"))
             } else {
@@ -197,7 +198,7 @@ pub fn create_table_sql(plan: &TablePlan) -> String {
     format!("CREATE TABLE {} (\n    {}\n)", plan.target.sql(), columns.join(",\n    "))
 }
 
-async fn create_schema<C: GenericClient + Sync>(client: &C, schema: &str) -> Result<()> {
+async fn create_schema<C: GenericClient + Sync>(client: &C, schema: &str, user: &str) -> Result<()> {
     let doing = format!("creating schema {schema}");
     // not IF NOT EXISTS alone: that needs the right to create even where the schema exists
     let exists = client
@@ -214,15 +215,13 @@ async fn create_schema<C: GenericClient + Sync>(client: &C, schema: &str) -> Res
     if !denied {
         return Err(error);
     }
-    let user = current_user(client).await;
     Err(error.with_hint(format!("{sql} AUTHORIZATION {user};")))
 }
 
 /// The session's role, quoted, for a hint.
-async fn current_user<C: GenericClient + Sync>(client: &C) -> String {
-    // within an aborted transaction it cannot be asked
-    let row = client.query_one("SELECT current_user::text", &[]).await;
-    row.map_or_else(|_| "…".into(), |row| ident::postgres(row.get(0)))
+async fn current_user<C: GenericClient + Sync>(client: &C) -> Result<String> {
+    let row = client.query_one("SELECT current_user::text", &[]).await.map_err(on("asking who we are"))?;
+    Ok(ident::postgres(row.get(0)))
 }
 
 /// Empties a planned table, to copy it again.

@@ -174,8 +174,7 @@ impl KeyReader {
         }
         let (condition, parameters) = self.order.among(keys);
         let sql = format!("{} WHERE {condition}", self.select);
-        let rows: Vec<Row> =
-            conn.exec(sql, parameters).await.doing(&format!("cannot read rows of {}", self.name))?;
+        let rows: Vec<Row> = conn.exec(sql, parameters).await.doing(&format!("cannot read rows of {}", self.name))?;
         Ok(rows.into_iter().map(Row::unwrap).collect())
     }
 }
