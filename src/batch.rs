@@ -294,6 +294,8 @@ impl Batcher {
     /// The open transaction has committed at `position`.
     pub fn commit(&mut self, position: Position, committed_at: u32) {
         self.transaction = None;
+        // what a later transaction does must not undo it
+        self.sliced = false;
         self.transactions += 1;
         self.committed = Some((position, Some(committed_at)));
     }
@@ -385,7 +387,6 @@ impl Batcher {
             return None;
         }
         let (position, committed_at) = self.committed.take()?;
-        self.sliced = false;
         Some(self.cut(End::Commit { position, committed_at }))
     }
 
@@ -452,3 +453,7 @@ impl Batcher {
 fn transaction_covers(transaction: &Option<OpenTransaction>, table: usize) -> bool {
     transaction.as_ref().is_some_and(|transaction| transaction.covered[table])
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

@@ -44,7 +44,7 @@ impl KeyGraph {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when a column that a cascade needs is left out of the target, or when a row filter
-    /// hides rows through which a cascade must reach others.
+    /// hides rows through which a cascade must reach others or tests a column that a cascade changes.
     pub fn new(plans: &[Arc<TablePlan>], source_logs_cascades: bool) -> Result<Self> {
         let mut graph =
             Self { edges: Vec::new(), by_parent: vec![Vec::new(); plans.len()], reach: vec![Vec::new(); plans.len()] };
@@ -81,6 +81,7 @@ impl KeyGraph {
             }
         }
         graph.refuse_filters_between(plans)?;
+        graph.refuse_filters_on_changed_columns(plans)?;
         graph.reach = (0..plans.len()).map(|table| graph.reachable(table)).collect();
         Ok(graph)
     }
@@ -111,6 +112,29 @@ impl KeyGraph {
             .detail(format!("{} changes its rows unlogged, and they change others in turn", edge.name))
             .with_hint("remove the row filter of that table, or exclude the tables below it")),
         }
+    }
+
+    /// A row that an unlogged change moves past its table's filter would have to come or go, and only the source has it.
+    fn refuse_filters_on_changed_columns(&self, plans: &[Arc<TablePlan>]) -> Result<()> {
+        for edge in
+            self.edges.iter().filter(|edge| edge.on_delete == Action::SetNull || edge.on_update != Action::Restrict)
+        {
+            let child = &plans[edge.child];
+            let mut changed = edge.child_columns.iter().map(|column| child.columns[*column].source);
+            if let Some(column) = changed.find(|source| child.rows.iter().any(|(filtered, _)| filtered == source)) {
+                let column = &child.source.columns[column].name;
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    format!(
+                        "table {} has a row filter on {column}, which foreign key {} changes",
+                        child.source.name, edge.name
+                    ),
+                )
+                .detail("the source does not log what its foreign keys change, so rows would pass the filter unseen")
+                .with_hint(format!("take {column} out of that table's row filter, or exclude the table")));
+            }
+        }
+        Ok(())
     }
 
     fn reachable(&self, table: usize) -> Vec<usize> {
@@ -144,5 +168,39 @@ impl KeyGraph {
     #[must_use]
     pub fn reach(&self, table: usize) -> &[usize] {
         self.reach.get(table).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::sample::{int, mapping, table};
+    use crate::convert::typemap::{self, TypeOptions};
+    use crate::mapping::TableRule;
+    use crate::schema::{Catalog, TableSchema};
+
+    fn graph(child: TableSchema, filter: &str, logged: bool) -> Result<KeyGraph> {
+        let parent = table("a", &[("id", int(4, false))]).primary(&[0]);
+        let rule = TableRule { rows: Some(filter.parse().unwrap()), ..TableRule::default() };
+        let catalog = Catalog { tables: vec![parent, child] };
+        let plans = typemap::plan(&catalog, &mapping([("b", rule)]), &TypeOptions::default()).unwrap();
+        KeyGraph::new(&plans.into_iter().map(Arc::new).collect::<Vec<_>>(), logged)
+    }
+
+    #[test]
+    fn a_row_filter_must_not_test_what_a_foreign_key_changes_unlogged() {
+        let child = |on_delete, on_update| {
+            let columns = [("id", int(4, false)), ("a?", int(4, false))];
+            let mut child = table("b", &columns).primary(&[0]).refers("a", "a", "id");
+            (child.foreign_keys[0].on_delete, child.foreign_keys[0].on_update) = (on_delete, on_update);
+            child
+        };
+        for (on_delete, on_update) in [(Action::SetNull, Action::Restrict), (Action::Restrict, Action::Cascade)] {
+            let error = graph(child(on_delete, on_update), "a IS NOT NULL", false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(graph(child(on_delete, on_update), "a IS NOT NULL", true).is_ok(), "the source logs it");
+            assert!(graph(child(on_delete, on_update), "id > 5", false).is_ok());
+        }
+        assert!(graph(child(Action::Cascade, Action::Restrict), "a > 5", false).is_ok(), "rows go, but do not change");
     }
 }

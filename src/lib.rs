@@ -24,3 +24,4 @@ pub mod source;
 pub mod status;
 pub mod target;
 pub mod value;
+pub mod verify;

@@ -78,7 +78,8 @@ impl Mapping {
 }
 
 /// Whether `pattern` (`name` or `database.name`, with `*` and `?`) names the table.
-fn matches(pattern: &str, name: &TableName) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, name: &TableName) -> bool {
     if glob(pattern, &name.table) {
         return true;
     }

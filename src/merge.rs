@@ -90,8 +90,8 @@ struct OpenSegment<'a> {
     index: HashMap<usize, usize, FixedState>,
     tables: Vec<OpenTable<'a>>,
     cascades: Vec<Cascade>,
-    /// Parents' values that the last cascade's rows have moved to.
-    moved_to: HashSet<&'a [u8], FixedState>,
+    /// Parents' values before and after in the last cascade.
+    touched: HashSet<&'a [u8], FixedState>,
     reached: HashSet<usize, FixedState>,
 }
 
@@ -118,7 +118,7 @@ impl<'a> OpenSegment<'a> {
             index: HashMap::default(),
             tables: Vec::new(),
             cascades: Vec::new(),
-            moved_to: HashSet::default(),
+            touched: HashSet::default(),
             reached: HashSet::default(),
         }
     }
@@ -145,20 +145,23 @@ impl<'a> OpenSegment<'a> {
     }
 
     fn cascade(&mut self, graph: &KeyGraph, edge: usize, old: Span, new: Option<Span>) {
-        // Rows that an earlier parent of the same statement would only move here must be moved before.
+        // One statement moves all children at once: a value that a parent moves from or to must not come twice. Else
+        // rows would be moved that are not there yet or are gone, or meet others that have not made way.
+        let arena = self.arena;
+        let mut values = std::iter::once(old).chain(new).map(|span| arena.get(span));
         let joins = self.cascades.last().is_some_and(|last| {
             last.edge == edge
                 && last.parents.last().is_some_and(|(_, previous)| previous.is_some() == new.is_some())
-                && !self.moved_to.contains(self.arena.get(old))
+                && !values.any(|value| self.touched.contains(value))
         });
         if !joins {
             self.cascades.push(Cascade { edge, parents: Vec::new() });
-            self.moved_to.clear();
+            self.touched.clear();
         }
         if let Some(last) = self.cascades.last_mut() {
             last.parents.push((old, new));
         }
-        self.moved_to.extend(new.map(|new| self.arena.get(new)));
+        self.touched.extend(std::iter::once(old).chain(new).map(|span| arena.get(span)));
         let child = graph.edge(edge).child;
         self.reached.insert(child);
         self.reached.extend(graph.reach(child));
@@ -346,5 +349,14 @@ mod tests {
         let log =
             [moved('a', 'b'), moved('c', 'd'), moved('b', 'e'), Change::Cascade { edge: 0, old: at('f'), new: None }];
         assert_eq!(merged(&log, &chain(), true, false), ["!0 a>b c>d;!0 b>e;!0 f>.;"]);
+    }
+
+    #[test]
+    fn parents_that_make_way_for_others_or_come_again_are_moved_one_after_the_other() {
+        let moved = |old, new| Change::Cascade { edge: 0, old: at(old), new: Some(at(new)) };
+        assert_eq!(merged(&[moved('b', 'c'), moved('a', 'b')], &chain(), true, false), ["!0 b>c;!0 a>b;"]);
+        // a parent is added anew in between and moves elsewhere: the first one's children must not go with it
+        let log = [moved('a', 'b'), put(0, 'a', 'A', true), moved('a', 'e')];
+        assert_eq!(merged(&log, &chain(), true, false), ["0: +A;!0 a>b;!0 a>e;"]);
     }
 }

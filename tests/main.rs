@@ -11,5 +11,6 @@ mod status;
 mod stops;
 mod stops_stream;
 mod support;
+mod verify;
 mod warnings;
 mod workload;

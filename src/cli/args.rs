@@ -54,6 +54,8 @@ pub enum Command {
     Run(RunArgs),
     /// Shows how far the pipeline is
     Status(StatusArgs),
+    /// Compares both sides, also while they are in use
+    Verify(VerifyArgs),
     /// Drops what the pipeline made on the target, to begin anew
     Reset(ResetArgs),
 }

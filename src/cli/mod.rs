@@ -11,6 +11,7 @@ pub mod progress;
 pub mod reset;
 pub mod run;
 pub mod status;
+pub mod verify;
 
 use crate::config::{Config, Raw};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +26,7 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Check(args) => check::run(&settings(global, |raw| args.tables.flags(raw))?).await,
         Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
+        Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
         Command::Reset(args) => reset::run(settings(global, |_| {})?, &args).await,
     }
 }

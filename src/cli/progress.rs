@@ -4,9 +4,11 @@
 //! stderr: [`LogWriter`] takes the bar away while it writes.
 
 use crate::status::{Phase, Shared, SnapshotView, StatusView};
+use crate::verify::report::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::future::Future;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -62,6 +64,33 @@ impl Bar {
         self.0.set_message(summary(view));
         self.0.tick();
     }
+}
+
+/// Shows how far a comparison is until `work` is done, on a terminal.
+pub async fn comparing<T>(progress: &Progress, plain: bool, work: impl Future<Output = T>) -> T {
+    let bar = (!plain && std::io::stderr().is_terminal()).then(Bar::new);
+    let mut ticks = interval(REDRAW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(work);
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done,
+            _ = ticks.tick(), if bar.is_some() => if let Some(bar) = &bar {
+                bar.0.set_message(compared(progress));
+                bar.0.tick();
+            },
+        }
+    };
+    if let Some(bar) = bar {
+        bar.0.finish_and_clear();
+    }
+    done
+}
+
+fn compared(progress: &Progress) -> String {
+    let numbers = [&progress.tables_done, &progress.tables, &progress.rows, &progress.rows_estimated];
+    let [done, tables, rows, estimate] = numbers.map(|number| number.load(Ordering::Relaxed));
+    format!("comparing: {done} of {tables} tables, {rows} of about {} rows", estimate.max(rows))
 }
 
 /// What is done, in a few words.

@@ -1,10 +1,11 @@
 //! Equality of converted values where equal does not mean equal bytes.
 //!
 //! `jsonb` keeps a value, not a text: keys are sorted, blanks go, of equal keys the last one counts. Verify compares what
-//! was sent with what the target shows through [`json_equal`].
+//! was sent with what the target shows through [`json_equal`], or by [`json_digest`] where only digests are kept.
 
 use super::json::{Invalid, Kind, Scanner, unit};
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Whether two JSON texts are one value to `jsonb`: objects without regard to order, with the last of equal keys; numbers
 /// by their numeric value, strings by their content. Texts that are not JSON are equal when their bytes are.
@@ -15,19 +16,30 @@ pub fn json_equal(a: &[u8], b: &[u8]) -> bool {
     if a == b {
         return true;
     }
-    let mut values = Values::default();
-    matches!((values.read(a), values.read(b)), (Ok(a), Ok(b)) if a == b)
+    let mut known = HashMap::new();
+    let mut number = |value: Value<u32>| {
+        let next = known.len() as u32;
+        *known.entry(value).or_insert(next)
+    };
+    let mut nesting = Vec::new();
+    let (a, b) = (read(a, &mut nesting, &mut number), read(b, &mut nesting, &mut number));
+    matches!((a, b), (Ok(a), Ok(b)) if a == b)
 }
 
-/// All distinct values seen; equal ones have one number, so that containers compare by the numbers of their parts.
-#[derive(Default)]
-struct Values {
-    known: HashMap<Value, u32>,
-    nesting: Vec<bool>,
+/// A digest of a JSON text: texts that are [`json_equal`] have the same. `hash` makes a digest of a part from its kind,
+/// its content and its own parts' digests; a text that is not JSON is one part.
+pub fn json_digest(text: &[u8], hash: impl Fn(&JsonPart) -> u128) -> u128 {
+    read(text, &mut Vec::new(), &mut |value| hash(&JsonPart(value)))
+        .unwrap_or_else(|Invalid| hash(&JsonPart(Value::Word(text.to_owned()))))
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Value {
+/// A part of a JSON text, for [`json_digest`] to be hashed.
+#[derive(Debug, Hash)]
+pub struct JsonPart(Value<u128>);
+
+/// A value whose parts are known by `T`: their numbers, so that equal values have one, or their digests.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Value<T> {
     Word(Vec<u8>),
     String(Vec<u8>),
     /// `digits · 10^exponent`, the digits without zeros at both ends.
@@ -38,60 +50,56 @@ enum Value {
     },
     /// A number whose exponent is beyond reason (and beyond `numeric`), by its text.
     Immense(Vec<u8>),
-    Array(Vec<u32>),
-    /// Key and value, by the keys' numbers.
-    Object(Vec<(u32, u32)>),
+    Array(Vec<T>),
+    /// Keys and values.
+    Object(Vec<(T, T)>),
 }
 
 /// A container that is not closed yet; of arrays only the values are used.
-#[derive(Default)]
-struct Open {
+struct Open<T> {
     object: bool,
-    key: u32,
-    parts: Vec<(u32, u32)>,
+    /// The key in front of the next value.
+    key: Option<T>,
+    parts: Vec<(Option<T>, T)>,
 }
 
-impl Values {
-    fn number(&mut self, value: Value) -> u32 {
-        let next = self.known.len() as u32;
-        *self.known.entry(value).or_insert(next)
-    }
-
-    fn read(&mut self, text: &[u8]) -> Result<u32, Invalid> {
-        let mut nesting = std::mem::take(&mut self.nesting);
-        let mut scanner = Scanner::new(text, &mut nesting);
-        let mut open: Vec<Open> = Vec::new();
-        let mut last = Err(Invalid);
-        while let Some(token) = scanner.next()? {
-            let content = &text[token.start..token.end];
-            let value = match token.kind {
-                Kind::Open => {
-                    open.push(Open { object: content == b"{", ..Open::default() });
-                    continue;
-                }
-                Kind::Key => {
-                    let key = self.number(Value::String(unescape(content)));
-                    open.last_mut().ok_or(Invalid)?.key = key;
-                    continue;
-                }
-                Kind::Close => open.pop().ok_or(Invalid)?.close(),
-                Kind::String => Value::String(unescape(content)),
-                Kind::Number => number(content),
-                Kind::Word => Value::Word(content.to_owned()),
-            };
-            let value = self.number(value);
-            match open.last_mut() {
-                Some(container) => container.parts.push((container.key, value)),
-                None => last = Ok(value),
+/// Reads a text and gives each of its values, innermost first, to `known`.
+fn read<T: Copy + Ord>(
+    text: &[u8],
+    nesting: &mut Vec<bool>,
+    known: &mut impl FnMut(Value<T>) -> T,
+) -> Result<T, Invalid> {
+    let mut scanner = Scanner::new(text, nesting);
+    let mut open: Vec<Open<T>> = Vec::new();
+    let mut last = Err(Invalid);
+    while let Some(token) = scanner.next()? {
+        let content = &text[token.start..token.end];
+        let value = match token.kind {
+            Kind::Open => {
+                open.push(Open { object: content == b"{", key: None, parts: Vec::new() });
+                continue;
             }
+            Kind::Key => {
+                let key = known(Value::String(unescape(content)));
+                open.last_mut().ok_or(Invalid)?.key = Some(key);
+                continue;
+            }
+            Kind::Close => open.pop().ok_or(Invalid)?.close(),
+            Kind::String => Value::String(unescape(content)),
+            Kind::Number => number(content),
+            Kind::Word => Value::Word(content.to_owned()),
+        };
+        let value = known(value);
+        match open.last_mut() {
+            Some(container) => container.parts.push((container.key, value)),
+            None => last = Ok(value),
         }
-        self.nesting = nesting;
-        last
     }
+    last
 }
 
-impl Open {
-    fn close(mut self) -> Value {
+impl<T: Copy + Ord> Open<T> {
+    fn close(mut self) -> Value<T> {
         if !self.object {
             return Value::Array(self.parts.into_iter().map(|(_, value)| value).collect());
         }
@@ -99,11 +107,11 @@ impl Open {
         self.parts.reverse();
         self.parts.sort_by_key(|(key, _)| *key);
         self.parts.dedup_by_key(|(key, _)| *key);
-        Value::Object(self.parts)
+        Value::Object(self.parts.into_iter().filter_map(|(key, value)| Some((key?, value))).collect())
     }
 }
 
-fn number(text: &[u8]) -> Value {
+fn number<T>(text: &[u8]) -> Value<T> {
     let (negative, rest) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
     let mut halves = rest.splitn(2, |byte| matches!(byte, b'e' | b'E'));
     let mantissa = halves.next().unwrap_or_default();
@@ -164,10 +172,15 @@ fn unescape(token: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::hash::BuildHasher;
 
     fn equal(a: &str, b: &str) -> bool {
-        assert_eq!(json_equal(a.as_bytes(), b.as_bytes()), json_equal(b.as_bytes(), a.as_bytes()));
-        json_equal(a.as_bytes(), b.as_bytes())
+        let equal = json_equal(a.as_bytes(), b.as_bytes());
+        assert_eq!(equal, json_equal(b.as_bytes(), a.as_bytes()));
+        let hasher = foldhash::quality::FixedState::with_seed(1);
+        let digest = |text: &str| json_digest(text.as_bytes(), |part| u128::from(hasher.hash_one(part)));
+        assert_eq!(equal, digest(a) == digest(b), "{a} {b}");
+        equal
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod key_types;
 pub mod plan;
 pub mod row;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod sanitize;
 mod temporal;
 pub mod typemap;

@@ -1,4 +1,4 @@
-//! Tables for the tests of this stage.
+//! Tables for tests.
 
 use super::plan::TablePlan;
 use super::typemap::{TypeOptions, plan};
@@ -14,7 +14,7 @@ pub(super) fn charset(name: &str) -> Charset {
     Charset { name: name.into(), collation: format!("{name}_bin") }
 }
 
-pub(super) fn int(bytes: u8, unsigned: bool) -> SourceType {
+pub(crate) fn int(bytes: u8, unsigned: bool) -> SourceType {
     SourceType::Int { bytes, unsigned, boolean: false }
 }
 
@@ -23,7 +23,7 @@ pub(super) fn varchar(chars: u32) -> SourceType {
 }
 
 /// A table of database `lab`; a `?` at the end of a column's name makes it nullable.
-pub(super) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
+pub(crate) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
     let column = |(name, ty): &(&str, SourceType)| Column {
         name: name.trim_end_matches('?').into(),
         ty: ty.clone(),
@@ -47,18 +47,18 @@ pub(super) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
 }
 
 impl TableSchema {
-    pub(super) fn indexed(mut self, name: &str, kind: IndexKind, columns: &[usize]) -> Self {
+    pub(crate) fn indexed(mut self, name: &str, kind: IndexKind, columns: &[usize]) -> Self {
         let part = |column: &usize| IndexPart { column: Some(*column), prefix: None, descending: false };
         let parts = columns.iter().map(part).collect();
         self.indexes.push(Index { name: name.into(), kind, method: "BTREE".into(), parts });
         self
     }
 
-    pub(super) fn primary(self, columns: &[usize]) -> Self {
+    pub(crate) fn primary(self, columns: &[usize]) -> Self {
         self.indexed("PRIMARY", IndexKind::Primary, columns)
     }
 
-    pub(super) fn refers(mut self, column: &str, parent: &str, parent_column: &str) -> Self {
+    pub(crate) fn refers(mut self, column: &str, parent: &str, parent_column: &str) -> Self {
         self.foreign_keys.push(ForeignKey {
             name: format!("fk_{column}"),
             columns: vec![column.into()],
@@ -72,7 +72,7 @@ impl TableSchema {
 }
 
 /// Database `lab` to schema `public`, with one rule.
-pub(super) fn mapping(rules: impl IntoIterator<Item = (&'static str, TableRule)>) -> Mapping {
+pub(crate) fn mapping(rules: impl IntoIterator<Item = (&'static str, TableRule)>) -> Mapping {
     Mapping {
         databases: BTreeMap::from([("lab".into(), "public".into())]),
         tables: rules.into_iter().map(|(name, rule)| (name.to_owned(), rule)).collect(),

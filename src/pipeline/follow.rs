@@ -11,8 +11,10 @@ use crate::binlog::{Affects, Decoder, affects};
 use crate::change::DdlStatement;
 use crate::convert::row::Converter;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ident::TableName;
 use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
+use crate::mapping::Mapping;
 use crate::position::{BinlogOffset, Position};
 use crate::source::transport::BinlogTransport;
 use crate::status::Phase;
@@ -193,18 +195,11 @@ fn seconds_since(committed_at: u32) -> f64 {
 /// DDL on a replicated table stops the stream before it: the rows behind it no longer fit what we know.
 fn ddl_policy(context: &Context) -> impl FnMut(&DdlStatement) -> Result<()> + use<> {
     let mapping = context.config.mapping.clone();
+    let tables: Vec<TableName> = context.plans.iter().map(|plan| plan.source.name.clone()).collect();
+    let case = context.facts.lower_case_table_names;
     move |statement| {
-        let affected = match affects(&statement.sql, &statement.database) {
-            Affects::Nothing => return Ok(()),
-            Affects::Tables(tables) => match tables.iter().find(|table| mapping.includes(table)) {
-                None => return Ok(()),
-                Some(table) => format!("table {table}"),
-            },
-            Affects::Database(name) if !mapping.databases.contains_key(&name) => return Ok(()),
-            Affects::Database(name) => format!("database {name}"),
-            Affects::Unknown if !mapping.databases.contains_key(&statement.database) => return Ok(()),
-            Affects::Unknown => format!("something in database {}", statement.database),
-        };
+        let affected = affects(&statement.sql, &statement.database);
+        let Some(affected) = concerned(&affected, &statement.database, &mapping, &tables, case) else { return Ok(()) };
         let verb: String = statement.sql.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
         Err(Error::new(ErrorKind::Ddl, format!("{verb} on {affected} in the binlog before {}", statement.position))
             .detail("DDL on replicated tables is not carried over yet; everything committed before it is on the target")
@@ -212,5 +207,54 @@ fn ddl_policy(context: &Context) -> impl FnMut(&DdlStatement) -> Result<()> + us
                 "`sirenia reset --yes` and `sirenia run` copy anew under the new schema, \
                  or exclude the table in [tables] and do the same",
             ))
+    }
+}
+
+/// What of ours a DDL statement changes. A statement may spell names otherwise than the catalogue where the server's
+/// `lower_case_table_names` (`case`) is not 0; with 1 the catalogue's are in lower case.
+fn concerned(
+    affected: &Affects,
+    default_database: &str,
+    mapping: &Mapping,
+    tables: &[TableName],
+    case: u8,
+) -> Option<String> {
+    let same = |a: &str, b: &str| a == b || (case != 0 && a.to_lowercase() == b.to_lowercase());
+    let database = |name: &str| mapping.databases.keys().find(|known| same(known, name));
+    let carried = |table: &&TableName| {
+        let Some(database) = database(&table.database) else { return false };
+        let known = tables.iter().find(|known| known.database == *database && same(&known.table, &table.table));
+        let spelled = || if case == 1 { table.table.to_lowercase() } else { table.table.clone() };
+        known.is_some() || mapping.includes(&TableName::new(database.as_str(), spelled()))
+    };
+    match affected {
+        Affects::Nothing => None,
+        Affects::Tables(tables) => tables.iter().find(carried).map(|table| format!("table {table}")),
+        Affects::Database(name) => database(name).map(|name| format!("database {name}")),
+        Affects::Unknown => database(default_database).map(|name| format!("something in database {name}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn ddl_is_recognised_however_the_server_lets_names_be_spelled() {
+        let mapping = Mapping {
+            databases: BTreeMap::from([("lab".into(), "public".into())]),
+            exclude: vec!["jobs".into()],
+            ..Mapping::default()
+        };
+        let tables = [TableName::new("lab", "pasien")];
+        let concerned = |sql, case| concerned(&affects(sql, "LAB"), "LAB", &mapping, &tables, case).is_some();
+        for sql in
+            ["TRUNCATE PASIEN", "TRUNCATE lab.Pasien", "CREATE TABLE Baru (a INT)", "DROP DATABASE Lab", "FROB x"]
+        {
+            assert!(concerned(sql, 1) && concerned(sql, 2), "{sql}");
+        }
+        assert!(!concerned("TRUNCATE pasien", 0) && concerned("TRUNCATE lab.pasien", 0));
+        assert!(!concerned("TRUNCATE Jobs", 1) && !concerned("DROP TABLE other.pasien", 1));
     }
 }

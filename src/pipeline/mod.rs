@@ -5,7 +5,7 @@
 //! | [`bootstrap`] | from an address to a context and a checkpoint |
 //! | [`snapshot`] | the first copy |
 //! | [`decode`] | event frames → batches, on a thread of its own |
-//! | [`follow`] | one run of the stream |
+//! | [`mod@follow`] | one run of the stream |
 //! | [`lag`] | how far behind we are |
 //! | [`retry`], [`shutdown`] | waits between attempts; being asked to end |
 //!

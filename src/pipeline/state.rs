@@ -40,7 +40,7 @@ impl Context {
     /// A session on the target that a successor can find and end.
     ///
     /// # Errors
-    /// Those of [`connect`].
+    /// Those of [`connect()`].
     pub async fn connect_writer(&self) -> Result<Connection> {
         connect(&self.target, &application_name(&self.config.pipeline, self.epoch)).await
     }

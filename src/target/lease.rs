@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_postgres::GenericClient;
 
 /// How long a holder may be silent before a standby takes over, unless set otherwise.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(10);
@@ -118,6 +119,16 @@ pub async fn acquire(
         }
         sleep(pause).await;
     }
+}
+
+/// Whether an instance holds the lease now, by the target's clock.
+///
+/// # Errors
+/// As [`classify`] says.
+pub async fn is_held<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Result<bool> {
+    let sql = "SELECT holder <> '' AND expires_at > clock_timestamp() FROM sirenia.lease WHERE pipeline = $1";
+    let row = client.query_opt(sql, &[&pipeline]).await.map_err(on("reading the lease"))?;
+    Ok(row.is_some_and(|row| row.get(0)))
 }
 
 /// Ends the sessions that work under an epoch, whatever process they belong to.

@@ -10,6 +10,7 @@
 //! | catalog, tables, indexes | what exists; making tables, keys and indexes |
 //! | privileges | what the role may not make |
 //! | apply, copy, cascade | batches in, rows and checkpoint in one transaction out |
+//! | read | rows back out: all of a table, or those of some keys |
 //!
 //! Invariant: every transaction that writes begins with [`fence`], so an instance that has lost its lease changes
 //! nothing. Identifiers are quoted by [`crate::ident`], values are parameters.
@@ -28,6 +29,7 @@ pub mod indexes;
 pub mod lease;
 pub mod privileges;
 pub mod progress;
+pub mod read;
 pub mod schema_version;
 pub mod tables;
 #[cfg(test)]

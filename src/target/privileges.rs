@@ -50,7 +50,9 @@ pub async fn missing<C: GenericClient + Sync>(client: &C, plans: &[Arc<TablePlan
         let quoted = ident::postgres(schema);
         match row.map(|row| row.get::<_, bool>(0)) {
             Some(true) => {}
-            Some(false) => lacks(format!("make tables in schema {schema}"), format!("USAGE, CREATE ON SCHEMA {quoted}")),
+            Some(false) => {
+                lacks(format!("make tables in schema {schema}"), format!("USAGE, CREATE ON SCHEMA {quoted}"))
+            }
             None if may_create || std::mem::replace(&mut makes_schema, true) => {}
             None => lacks(format!("make schema {schema}"), format!("CREATE ON DATABASE {database}")),
         }

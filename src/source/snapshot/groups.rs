@@ -5,12 +5,14 @@
 //!
 //! - tables without a key, or whose key no index range can be read by;
 //! - tables of engines without transactions, which no consistent view covers;
-//! - where the source does not log cascades: tables whose key a cascade can change, and every table of a component
-//!   (connected over acting foreign keys) with a chain of two such keys, all as one group: we replay the cascades from
-//!   the rows we hold, and a row in the middle of a chain that was copied too late would stop them.
+//! - where the source does not log cascades: tables in which ON UPDATE CASCADE sets values, since a row that was copied
+//!   behind such a change would be taken for a child of whichever parent had that value before, and no logged change
+//!   would mend it; and every table of a component (connected over acting foreign keys) with a chain of two such keys,
+//!   all as one group: we replay the cascades from the rows we hold, and a row in the middle of a chain that was
+//!   copied too late would stop them.
 
 use crate::ident::TableName;
-use crate::schema::{Action, Catalog, ForeignKey, Index, SourceType, TableSchema};
+use crate::schema::{Action, Catalog, Index, SourceType, TableSchema};
 
 /// Tables that are copied together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub fn copy_groups(catalog: &Catalog, logs_cascades: bool) -> Vec<CopyGroup> {
             Some(_) => {}
             None if chunk_key(table).is_none()
                 || !table.transactional
-                || (!logs_cascades && cascade_changes_key(table)) =>
+                || (!logs_cascades && cascade_sets_values(table)) =>
             {
                 groups.push(CopyGroup::Exact(vec![at]));
             }
@@ -63,11 +65,8 @@ pub fn chunk_key(table: &TableSchema) -> Option<&Index> {
     table.key().filter(|key| key.method == "BTREE" && key.parts.iter().filter_map(|p| p.column).all(|c| ordered(&c)))
 }
 
-fn cascade_changes_key(table: &TableSchema) -> bool {
-    let key: Vec<&str> = table.key_columns().into_iter().map(|column| table.columns[column].name.as_str()).collect();
-    let touches =
-        |fk: &ForeignKey| fk.columns.iter().any(|column| key.iter().any(|name| name.eq_ignore_ascii_case(column)));
-    table.foreign_keys.iter().any(|fk| fk.on_update != Action::Restrict && touches(fk))
+fn cascade_sets_values(table: &TableSchema) -> bool {
+    table.foreign_keys.iter().any(|fk| fk.on_update == Action::Cascade)
 }
 
 /// For each table the lowest table of its component over acting foreign keys, if the component has a chain of two.
@@ -100,7 +99,7 @@ fn chained_components(catalog: &Catalog) -> Vec<Option<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Column, IndexKind, IndexPart};
+    use crate::schema::{Column, ForeignKey, IndexKind, IndexPart};
 
     fn table(name: &str, keyed: bool, parents: &[(&str, Action, Action)]) -> TableSchema {
         let column = |name: &str| Column {
@@ -165,16 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cascades_change_and_engines_without_views_are_exact() {
-        let mut child = table("child", true, &[("p", Action::Restrict, Action::Cascade)]);
-        child.foreign_keys[0].columns = vec!["ID".into()];
+    fn tables_with_values_that_cascades_set_and_engines_without_views_are_exact() {
+        let child = table("child", true, &[("p", Action::Restrict, Action::Cascade)]);
+        let emptied = table("emptied", true, &[("p", Action::SetNull, Action::SetNull)]);
         let mut myisam = table("myisam", true, &[]);
         myisam.transactional = false;
         let mut hash = table("hash", true, &[]);
         hash.indexes[0].method = "HASH".into();
-        let catalog = Catalog { tables: vec![child, hash, myisam] };
+        let catalog = Catalog { tables: vec![child, hash, myisam, emptied] };
         let exact = |at| CopyGroup::Exact(vec![at]);
-        assert_eq!(copy_groups(&catalog, false), [exact(0), exact(1), exact(2)]);
-        assert_eq!(copy_groups(&catalog, true), [CopyGroup::Chunked(0), exact(1), exact(2)]);
+        assert_eq!(copy_groups(&catalog, false), [exact(0), exact(1), exact(2), CopyGroup::Chunked(3)]);
+        assert_eq!(copy_groups(&catalog, true), [CopyGroup::Chunked(0), exact(1), exact(2), CopyGroup::Chunked(3)]);
     }
 }

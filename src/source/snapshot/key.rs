@@ -130,6 +130,21 @@ impl KeyOrder {
         sql.push_str(&"))".repeat(self.parts.len() - 1));
         (sql, parameters)
     }
+
+    /// The condition for the rows of just these keys, with its parameters. The keys compare by the columns' collations,
+    /// so a row may have a key that is spelt otherwise.
+    #[must_use]
+    pub fn among(&self, keys: &[Vec<KeyValue>]) -> (String, Vec<Value>) {
+        let places: Vec<String> = self.parts.iter().map(|part| placeholder(&part.ty)).collect();
+        let sql = if let [part] = &self.parts[..] {
+            format!("{} IN ({})", part.name, vec![places[0].as_str(); keys.len()].join(", "))
+        } else {
+            let equal = |(part, place): (&KeyPart, &String)| format!("{} = {place}", part.name);
+            let row = format!("({})", self.parts.iter().zip(&places).map(equal).collect::<Vec<_>>().join(" AND "));
+            vec![row.as_str(); keys.len()].join(" OR ")
+        };
+        (sql, keys.iter().flatten().map(parameter).collect())
+    }
 }
 
 /// `col IN (4, 5, 6)`: ENUM's numbers behind `value`. The empty error value is 0.
@@ -259,6 +274,10 @@ mod tests {
         assert_eq!(parameters, [Value::Int(1), Value::Int(1), Value::UInt(2), Value::Int(3)]);
         assert_eq!(order.order_by(), "a, e, c DESC");
         assert!(order.behind(&[KeyValue::Int(1), KeyValue::UInt(3), KeyValue::Int(3)]).0.contains("(e IN (4) OR"));
+        let key = vec![KeyValue::Int(1), KeyValue::UInt(2), KeyValue::Int(3)];
+        let (sql, parameters) = order.among(&[key.clone(), key]);
+        assert_eq!(sql, "(a = ? AND e = ? AND c = ?) OR (a = ? AND e = ? AND c = ?)");
+        assert_eq!(parameters.len(), 6);
     }
 
     #[test]

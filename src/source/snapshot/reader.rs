@@ -1,16 +1,17 @@
-//! The rows: in chunks by key, each a statement of its own, or streamed from an exact view.
+//! The rows: in chunks by key, each a statement of its own; by given keys; or streamed as a whole.
 //!
-//! Both use prepared statements, because the binary protocol alone brings FLOAT exactly. Memory is bounded by bytes: the
+//! All use prepared statements, because the binary protocol alone brings FLOAT exactly. Memory is bounded by bytes: the
 //! number of rows of the next chunk follows from the size of the last, and a chunk that turns out too large is cut (what
 //! the server sends beyond is read and dropped; the next chunk starts there again).
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::ident::TableName;
 use crate::schema::TableSchema;
 use crate::source::refusal::{Doing, server_code};
 use crate::source::snapshot::key::{KeyOrder, KeyValue, encode};
-use crate::source::snapshot::values::select_list;
+use crate::source::snapshot::values::{narrow_select_list, select_list};
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinaryProtocol, Conn, QueryResult, Value};
+use mysql_async::{BinaryProtocol, Conn, QueryResult, Row, Value};
 use std::sync::Arc;
 
 /// A chunk's aim in bytes of row data; twice as much is the limit, except for a single row.
@@ -59,6 +60,22 @@ impl ChunkReader {
         let select = format!("SELECT {} FROM {}", select_list(&table), table.name.mysql());
         let limit = (CHUNK_BYTES as u64 / average.max(1)).clamp(1, FIRST_ROWS);
         Ok(Self { hint: format!(" FORCE INDEX ({})", order.index), table, order, select, after, limit, done: false })
+    }
+
+    /// Reads only these columns (positions in the table); the others read as NULL. The key's must be among them.
+    #[must_use]
+    pub fn narrowed(mut self, columns: &[usize]) -> Self {
+        self.select = format!("SELECT {} FROM {}", narrow_select_list(&self.table, columns), self.table.name.mysql());
+        self.limit = FIRST_ROWS;
+        self
+    }
+
+    /// The key of a row of a chunk.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` when a key column holds what its type does not allow.
+    pub fn key_of(&self, row: &[Value]) -> Result<Vec<KeyValue>> {
+        self.order.of_row(row).map_err(|error| error.at(&self.table.name))
     }
 
     #[cfg(test)]
@@ -127,7 +144,42 @@ impl ChunkReader {
     }
 }
 
-/// Reads a whole table from an exact view, without order.
+/// Reads the rows of given keys of one table.
+#[derive(Debug)]
+pub struct KeyReader {
+    name: TableName,
+    order: KeyOrder,
+    select: String,
+}
+
+impl KeyReader {
+    /// A reader of the rows' columns as [`ChunkReader`] reads them.
+    ///
+    /// # Errors
+    /// `Bug` for a table without a chunk key.
+    pub fn new(table: &TableSchema) -> Result<Self> {
+        let order = KeyOrder::of(table)
+            .ok_or_else(|| Error::new(ErrorKind::Bug, format!("{}: no key to find rows by", table.name)))?;
+        let select = format!("SELECT {} FROM {}", select_list(table), table.name.mysql());
+        Ok(Self { name: table.name.clone(), order, select })
+    }
+
+    /// The rows of these keys, in any order; at most about a hundred keys at a time.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn rows(&self, conn: &mut Conn, keys: &[Vec<KeyValue>]) -> Result<Vec<Vec<Value>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (condition, parameters) = self.order.among(keys);
+        let sql = format!("{} WHERE {condition}", self.select);
+        let rows: Vec<Row> = conn.exec(sql, parameters).await.doing(&format!("cannot read rows of {}", self.name))?;
+        Ok(rows.into_iter().map(Row::unwrap).collect())
+    }
+}
+
+/// Reads a whole table by one statement, without order.
 pub struct ExactReader<'c> {
     result: QueryResult<'c, 'static, BinaryProtocol>,
     doing: String,
@@ -139,8 +191,20 @@ impl<'c> ExactReader<'c> {
     /// # Errors
     /// Those of the connection.
     pub async fn open(conn: &'c mut Conn, table: &TableSchema) -> Result<Self> {
+        Self::open_list(conn, table, &select_list(table)).await
+    }
+
+    /// [`ExactReader::open`] of these columns alone (positions in the table); the others read as NULL.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn open_narrowed(conn: &'c mut Conn, table: &TableSchema, columns: &[usize]) -> Result<Self> {
+        Self::open_list(conn, table, &narrow_select_list(table, columns)).await
+    }
+
+    async fn open_list(conn: &'c mut Conn, table: &TableSchema, list: &str) -> Result<Self> {
         let doing = format!("cannot read rows of {}", table.name);
-        let sql = format!("SELECT {} FROM {}", select_list(table), table.name.mysql());
+        let sql = format!("SELECT {list} FROM {}", table.name.mysql());
         let result = conn.exec_iter(sql, ()).await.doing(&doing)?;
         Ok(Self { result, doing })
     }
@@ -153,6 +217,16 @@ impl<'c> ExactReader<'c> {
         let (rows, _) = take_rows(&mut self.result, CHUNK_BYTES).await.doing(&self.doing)?;
         Ok((!rows.is_empty()).then_some(rows))
     }
+}
+
+/// The number of rows in a table.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn count(conn: &mut Conn, table: &TableSchema) -> Result<u64> {
+    let sql = format!("SELECT COUNT(*) FROM {}", table.name.mysql());
+    let count: Option<u64> = conn.query_first(sql).await.doing(&format!("cannot count the rows of {}", table.name))?;
+    Ok(count.unwrap_or(0))
 }
 
 /// Rows until the result's end or until they are `limit` bytes or more.

@@ -1,7 +1,7 @@
 use super::exact::open_exact;
 use super::groups::{CopyGroup, copy_groups};
 use super::position::{settled_start, start_position};
-use super::reader::{Chunk, ChunkReader, ExactReader};
+use super::reader::{Chunk, ChunkReader, ExactReader, KeyReader};
 use super::values::row_to_values;
 use crate::error::ErrorKind;
 use crate::position::GtidSet;
@@ -115,6 +115,15 @@ async fn chunks_bring_every_row_once_by_index_ranges_for_every_type_of_key() {
                 let cost = reads(&mut conn).await - before;
                 assert!(cost < 130, "{:?} {name}: {cost} index reads for {} rows", server.flavor, rows.len());
                 seen.extend(rows.iter().map(|row| number(row)));
+                let keys: Vec<_> = rows.iter().map(|row| reader.key_of(row).unwrap()).collect();
+                let before = reads(&mut conn).await;
+                let mut found = KeyReader::new(&table).unwrap().rows(&mut conn, &keys).await.unwrap();
+                let cost = reads(&mut conn).await - before;
+                assert!(cost < 400, "{:?} {name}: {cost} index reads for {} keys", server.flavor, keys.len());
+                found.sort_by_key(|row| number(row));
+                let mut rows = rows;
+                rows.sort_by_key(|row| number(row));
+                assert_eq!(found, rows, "{:?} {name}", server.flavor);
                 chunks += 1;
                 if chunks == 4 {
                     // as after a crash

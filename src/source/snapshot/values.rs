@@ -28,6 +28,16 @@ pub fn select_list(table: &TableSchema) -> String {
     table.columns.iter().map(select_expression).collect::<Vec<_>>().join(", ")
 }
 
+/// [`select_list`] with NULL in the place of every column that is not among `columns`.
+#[must_use]
+pub fn narrow_select_list(table: &TableSchema, columns: &[usize]) -> String {
+    let expression = |(at, column): (usize, &Column)| match columns.contains(&at) {
+        true => select_expression(column),
+        false => "NULL".into(),
+    };
+    table.columns.iter().enumerate().map(expression).collect::<Vec<_>>().join(", ")
+}
+
 /// Turns a row of [`select_list`] into values that borrow from it; `out` is cleared first.
 ///
 /// # Errors

@@ -1,0 +1,81 @@
+//! One worker's connections, and the wait until the target has what the source showed.
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::state::{source_config, target_config};
+use crate::source::connect::connect as connect_source;
+use crate::source::refusal;
+use crate::source::server::{ServerFacts, write_position};
+use crate::target::{Connection, checkpoint, classify, connect as connect_target, lease};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the checkpoint is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long an instance that was seen running may be without its lease before it counts as gone: it gives the lease up
+/// when it starts over after an error.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The least that remains of the patience.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reads both sides; writes nothing.
+pub struct Session {
+    /// The source.
+    pub source: Conn,
+    /// The target.
+    pub target: Connection,
+    pipeline: String,
+    facts: Arc<ServerFacts>,
+    /// Longest wait; halved each time it was in vain, or hundreds of tables would wait for a target that is far behind.
+    patience: Duration,
+    /// When an instance was last seen to hold the lease.
+    seen: Option<Instant>,
+}
+
+impl Session {
+    /// Connects to both, for reading only.
+    ///
+    /// # Errors
+    /// Those of the connections.
+    pub async fn open(config: &Config, facts: Arc<ServerFacts>, patience: Duration) -> Result<Self> {
+        let mut source = connect_source(&source_config(config)).await?;
+        let read_only = source.query_drop("SET SESSION TRANSACTION READ ONLY").await;
+        read_only.map_err(|error| refusal::classify(error, "cannot set up the session on the source"))?;
+        let target = connect_target(&target_config(config), "sirenia verify").await?;
+        let read_only = target.batch_execute("SET default_transaction_read_only = on").await;
+        read_only.map_err(|error| classify(error, "setting up a session on the target"))?;
+        Ok(Self { source, target, pipeline: config.pipeline.clone(), facts, patience, seen: None })
+    }
+
+    /// Waits until the target has everything that the source could show before this call; not when no instance is
+    /// running, for then it never will. False when it took too long.
+    ///
+    /// # Errors
+    /// Those of the connections; `TargetConflict` when the pipeline is reset meanwhile.
+    pub async fn pass(&mut self) -> Result<bool> {
+        let goal = write_position(&mut self.source, &self.facts).await?.binlog;
+        let started = Instant::now();
+        loop {
+            // read first: an instance may commit its last batch and go between the two
+            if lease::is_held(&*self.target, &self.pipeline).await? {
+                self.seen = Some(Instant::now());
+            }
+            let running = self.seen.is_some_and(|seen| seen.elapsed() < GRACE);
+            let checkpoint = checkpoint::load(&*self.target, &self.pipeline).await?;
+            let gone = || Error::new(ErrorKind::TargetConflict, "the pipeline's checkpoint has vanished meanwhile");
+            if checkpoint.ok_or_else(gone)?.position.binlog >= goal || !running {
+                return Ok(true);
+            }
+            if started.elapsed() >= self.patience {
+                tracing::warn!(position = %goal, "the target did not get there within {} s", self.patience.as_secs());
+                self.patience = (self.patience / 2).max(LEAST_PATIENCE);
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
