@@ -5,7 +5,7 @@
 
 use crate::support::{DATABASE, Outcome, Replicator, Report, Setup, Watch, World, on_both, tail};
 use mysql_async::prelude::Queryable;
-use sirenia::embedded::SourceKind::{self, MariaDb, MySql};
+use sirenia::embedded::SourceKind::{self, MySql};
 use sirenia::embedded::SourceServer;
 
 const SCHEMA: [&str; 6] = [
