@@ -8,6 +8,7 @@ use crate::config::{BigintUnsigned, Config, TinyInt1};
 use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::key_graph::KeyGraph;
 use crate::schema::Catalog;
 use crate::source::preflight::{self, Preflight};
 use crate::source::server::ServerFacts;
@@ -128,6 +129,8 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
             .with_hint("check [tables] include and exclude, and the account's SELECT privilege"));
     }
     let plans = plans_of(&catalog, &config)?;
+    // what it refuses should be told before the copy, not behind it
+    KeyGraph::new(&plans, context.facts.logs_cascades)?;
     tables::check_tables(&**client, pipeline, &plans).await?;
     let transaction = fence::begin(client, pipeline, context.epoch).await?;
     let made = tables::create_tables(&transaction, &plans).await?;
