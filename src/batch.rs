@@ -305,8 +305,11 @@ impl Batcher {
         self.committed = Some((position, Some(committed_at)));
     }
 
-    /// The source's log has been read up to `position`, outside of any transaction.
+    /// The source's log has been read up to `position`, outside of any transaction; inside of one it says nothing new.
     pub fn advance(&mut self, position: Position) {
+        if self.transaction.is_some() {
+            return;
+        }
         let committed_at = self.committed.take().and_then(|(_, at)| at);
         self.committed = Some((position, committed_at));
     }

@@ -76,3 +76,20 @@ fn a_row_that_refers_to_itself_goes_before_its_cascade() {
     let [segment] = &batch.segments[..] else { panic!("{:?}", batch.segments) };
     assert_eq!((segment.tables[0].deletes.len(), segment.cascades.len()), (1, 1));
 }
+
+#[test]
+fn what_was_committed_before_an_open_transaction_can_be_cut_alone() {
+    let mut batcher = batcher(vec![node("a")]);
+    batcher.begin(&start(4));
+    insert(&mut batcher, 1);
+    batcher.commit(position(100), 0);
+    batcher.begin(&start(100));
+    insert(&mut batcher, 2);
+    batcher.advance(position(100)); // a statement inside of the transaction
+    assert!(batcher.cut_at_commit().is_none());
+    let batch = batcher.cut_before_transaction().unwrap();
+    assert_eq!((rows(&batch), batch.end), (1, End::Commit { position: position(100), committed_at: Some(0) }));
+    assert_eq!(rows(&batcher.cut_slice()), 1);
+    batcher.advance(position(100));
+    assert!(batcher.cut_before_transaction().is_none(), "the slice must not be committed before its transaction is");
+}

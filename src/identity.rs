@@ -26,6 +26,8 @@ pub struct SourceIdentity {
     pub binlog_created: u32,
     /// The server id in that event's header.
     pub binlog_server_id: u32,
+    /// Whether its binlog holds what foreign keys change: the log behind the position was written under this setting.
+    pub logs_cascades: bool,
 }
 
 impl SourceIdentity {
@@ -41,6 +43,17 @@ impl SourceIdentity {
             format!("the checkpoint was taken on server_uuid {}, this is {}", uuid(self), uuid(found))
         } else if self.server_id != found.server_id {
             format!("the checkpoint was taken on server_id {}, this is {}", self.server_id, found.server_id)
+        } else if self.logs_cascades != found.logs_cascades {
+            let logs = |yes| if yes { "logs" } else { "does not log" };
+            return Err(Error::new(
+                ErrorKind::SourceSetting,
+                format!("the source {} what its foreign keys change now", logs(found.logs_cascades)),
+            )
+            .detail(format!("{} it, and what is not read yet may be written either way", if self.logs_cascades { "it logged" } else { "it did not log" }))
+            .with_hint(
+                "set innodb_native_foreign_keys (or the server's version) back; to go on under the new setting copy anew: \
+                 `sirenia reset --yes` and `sirenia run`",
+            ));
         } else {
             return Ok(());
         };

@@ -224,6 +224,21 @@ async fn wrong_rules_stop(kind: SourceKind) {
     }
 }
 
+/// A filter that unlogged changes of a foreign key would pass by is refused before anything is copied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_on_what_mariadb_changes_unlogged_stops() {
+    let mut world = World::new(Setup::new(SourceKind::MariaDb)).await;
+    world.config = "[lease]\nttl = 2\n[tables.rules.\"hasil\"]\nrows = \"pasien_id IS NOT NULL\"\n".into();
+    world
+        .run(&[
+            "CREATE TABLE pasien (id INT PRIMARY KEY)",
+            "CREATE TABLE hasil (id INT PRIMARY KEY, pasien_id INT, FOREIGN KEY (pasien_id) REFERENCES pasien (id) ON DELETE SET NULL)",
+        ])
+        .await;
+    world.run_to_end(&[]).await.assert_stops(&["hasil", "pasien_id", "row filter"]);
+    assert!(world.target().await.query("SELECT 1 FROM hasil", &[]).await.is_err(), "a table was made");
+}
+
 /// A table that was left out for a while has missed changes: it must not be taken up again as if it had not.
 async fn a_table_that_was_left_out_does_not_come_back(kind: SourceKind) {
     let mut world = World::new(Setup::new(kind)).await;

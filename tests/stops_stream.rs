@@ -84,6 +84,21 @@ async fn ddl(kind: SourceKind) {
     }
 }
 
+/// The same for changes and DDL that waited while nobody followed and now come at once.
+async fn ddl_that_waits(kind: SourceKind) {
+    let (world, mut replicator) = following(kind).await;
+    assert_eq!(replicator.terminate().await.0, 0);
+    world
+        .run(&["INSERT INTO pasien (nama) VALUES ('sebelum')", "ALTER TABLE pasien ADD COLUMN alamat VARCHAR(50)"])
+        .await;
+    for _ in 0..2 {
+        world.run_to_end(&[]).await.assert_stops(&["pasien", "binlog.0"]);
+        let names = "SELECT string_agg(nama, ',' ORDER BY id) FROM pasien";
+        let names: String = world.target().await.query_one(names, &[]).await.unwrap().get(0);
+        assert_eq!(names, "Siti,Budi,Ayu,sebelum");
+    }
+}
+
 /// DDL that concerns no replicated table, and statements that are logged and change no table.
 async fn unrelated_ddl(kind: SourceKind) {
     let (world, mut replicator) = following(kind).await;
@@ -289,6 +304,7 @@ async fn missing_row_on_the_target(kind: SourceKind) {
 
 on_both! {
     ddl
+    ddl_that_waits
     unrelated_ddl
     statement
     minimal_row_image

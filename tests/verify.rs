@@ -140,7 +140,10 @@ async fn says_equal_under_load(kind: SourceKind) {
     let world = World::new(Setup::new(kind)).await;
     let mut sql = schema(many);
     sql.extend(before(many, 10_000));
-    sql.extend(["CREATE TABLE panas (id INT PRIMARY KEY, n INT)".into(), "INSERT INTO panas VALUES (1, 0), (2, 0)".into()]);
+    sql.extend([
+        "CREATE TABLE panas (id INT PRIMARY KEY, n INT)".into(),
+        "INSERT INTO panas VALUES (1, 0), (2, 0)".into(),
+    ]);
     world.run(&sql.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let mut replicator = world.replicate(&[]);
     world.caught_up().await;

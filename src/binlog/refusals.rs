@@ -58,6 +58,7 @@ impl Decoder {
                 (format!("unknown binlog event of type {event_type}"), "use a release that knows this server's version")
             }
         };
-        Err(Error::new(ErrorKind::UnsupportedEvent, format!("{what}, at {}", self.here())).with_hint(format!("{hint}{COPY_ANEW}")))
+        Err(Error::new(ErrorKind::UnsupportedEvent, format!("{what}, at {}", self.here()))
+            .with_hint(format!("{hint}{COPY_ANEW}")))
     }
 }

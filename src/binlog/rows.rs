@@ -95,7 +95,10 @@ impl<'a> RowsChange<'a> {
                     format!("rows of {name} at {at} do not carry all columns"),
                 )
                 .detail("the source writes partial row images (binlog_row_image is MINIMAL or NOBLOB)")
-                .with_hint(format!("SET GLOBAL binlog_row_image=FULL; reconnect the writers{}", super::refusals::COPY_ANEW)));
+                .with_hint(format!(
+                    "SET GLOBAL binlog_row_image=FULL; reconnect the writers{}",
+                    super::refusals::COPY_ANEW
+                )));
             }
         }
         Ok(Self { table, op, foreign_key_checks: head.flags & NO_FOREIGN_KEY_CHECKS == 0, plan, at, rows })

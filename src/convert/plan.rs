@@ -34,6 +34,20 @@ impl TablePlan {
         !self.key.is_empty()
     }
 
+    /// What rows become, in words: target, columns with their types, row filter. Two plans with one shape make the same
+    /// rows, so a pipeline must not go on with another shape than it began with.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("{}={} {}", self.source.columns[column.source].name, column.name, column.ty.sql()))
+            .collect();
+        let rows: Vec<String> =
+            self.rows.iter().map(|(column, test)| format!("{} {test:?}", self.source.columns[*column].name)).collect();
+        format!("{} ({}) where ({})", self.target, columns.join(", "), rows.join(" and "))
+    }
+
     /// The position in `columns` of the source's column of that name, if it is carried.
     #[must_use]
     pub fn column_of(&self, source_name: &str) -> Option<usize> {

@@ -8,6 +8,7 @@ use crate::config::{BigintUnsigned, Config, TinyInt1};
 use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::key_graph::KeyGraph;
 use crate::schema::Catalog;
 use crate::source::preflight::{self, Preflight};
 use crate::source::server::ServerFacts;
@@ -17,10 +18,11 @@ use crate::source::transport::replica_server_id;
 use crate::source::{catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
-use crate::target::progress::NewTable;
+use crate::target::progress::{self, NewTable};
 use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables};
 use mysql_async::Conn;
 use std::sync::Arc;
+use tokio_postgres::Client;
 
 /// The type map's choices, by the settings.
 #[must_use]
@@ -105,6 +107,7 @@ async fn resume(
     stored.tables.retain(|table| config.mapping.includes(&table.name));
     check(context, conn, &stored, true).await?;
     context.plans = plans_of(&stored, &config)?;
+    refuse_other_shapes(&**client, pipeline, &context.plans).await?;
     if stored.tables.len() < carried {
         // or a table that comes back later would go on without what it has missed
         let transaction = fence::begin(client, pipeline, context.epoch).await?;
@@ -114,6 +117,20 @@ async fn resume(
     context.catalog = stored;
     tracing::info!(position = %checkpoint.position, phase = %checkpoint.phase, "continuing from the checkpoint");
     Ok(checkpoint)
+}
+
+/// Rows that are on the target already were made by the settings of then; new ones must be made alike.
+async fn refuse_other_shapes(client: &Client, pipeline: &str, plans: &[Arc<TablePlan>]) -> Result<()> {
+    let tables = progress::load_tables(client, pipeline).await?;
+    for plan in plans {
+        let Some(table) = tables.iter().find(|table| table.source == plan.source.name) else { continue };
+        if table.shape != plan.shape() {
+            return Err(Error::new(ErrorKind::Config, format!("the settings of table {} have changed", table.source))
+                .detail(format!("copied as {}\nnow       {}", table.shape, plan.shape()))
+                .with_hint("set [tables] and [types] back, or copy anew: `sirenia reset --yes` and `sirenia run`"));
+        }
+    }
+    Ok(())
 }
 
 async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) -> Result<Checkpoint> {
@@ -128,6 +145,8 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
             .with_hint("check [tables] include and exclude, and the account's SELECT privilege"));
     }
     let plans = plans_of(&catalog, &config)?;
+    // what it refuses should be told before the copy, not behind it
+    KeyGraph::new(&plans, context.facts.logs_cascades)?;
     tables::check_tables(&**client, pipeline, &plans).await?;
     let transaction = fence::begin(client, pipeline, context.epoch).await?;
     let made = tables::create_tables(&transaction, &plans).await?;
@@ -144,6 +163,7 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
             target: plan.target.clone(),
             adopted: !made.contains(&plan.target),
             copy_group: group_of(number).and_then(|group| i32::try_from(group).ok()),
+            shape: plan.shape(),
         })
         .collect();
     let identity = identity_of(&context.facts);

@@ -140,13 +140,13 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
             let permits = permits_of(&event, self.frames.permits);
             let decoded = self.event(&event);
             self.frames.budget.add_permits(permits);
-            if decoded.is_err() {
-                // what is committed before the place that stops us still goes to the target
-                let before = self.batcher.cut_before_transaction().or_else(|| self.batcher.cut_at_commit());
-                before.map(|batch| self.send(batch));
-            }
-            if !decoded? {
-                return Ok(Ended::Closed);
+            match decoded {
+                Ok(true) => {}
+                Ok(false) => return Ok(Ended::Closed),
+                Err(error) => {
+                    self.hand_on_committed();
+                    return Err(error);
+                }
             }
             let reached = match (&self.until, self.batcher.moved_to()) {
                 (Some(until), Some(position)) => position.binlog >= *until && !self.decoder.in_transaction(),
@@ -204,6 +204,13 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
             return Ok(before.is_none_or(|batch| self.send(batch)) && self.send(slice));
         }
         Ok(true)
+    }
+
+    /// Hands on what was committed before an event that stops the stream.
+    fn hand_on_committed(&mut self) {
+        if let Some(batch) = self.batcher.cut_at_commit().or_else(|| self.batcher.cut_before_transaction()) {
+            self.send(batch);
+        }
     }
 
     fn cut_at_commit(&mut self) -> bool {

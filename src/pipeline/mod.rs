@@ -40,6 +40,9 @@ use std::time::{Duration, Instant};
 /// An attempt that lasted this long was no repetition of the failure before it.
 const GOT_SOMEWHERE: Duration = Duration::from_secs(30);
 
+/// How long an attempt may go on after a shutdown was asked for.
+const LAST_ORDERS: Duration = Duration::from_millis(3500);
+
 /// Runs the pipeline until a shutdown, or with `once` until everything committed at the start is on the target.
 ///
 /// # Errors
@@ -51,7 +54,13 @@ pub async fn run(config: Arc<Config>, shared: Arc<Shared>, once: bool, shutdown:
     loop {
         let started = Instant::now();
         let attempt = attempt(&config, &shared, once, &mut until, &mut reached_servers, &shutdown);
-        match attempt.await {
+        // what listens to a shutdown ends in good order; what does not (a server that is waited for, an index build) is left:
+        // nothing is lost by it, since only whole transactions count
+        let attempted = tokio::select! {
+            attempted = attempt => attempted,
+            () = async { shutdown.raised().await; tokio::time::sleep(LAST_ORDERS).await } => return Ok(()),
+        };
+        match attempted {
             Ok(()) => {
                 shared.update(|view| view.phase = Showing::Stopped);
                 return Ok(());

@@ -108,5 +108,6 @@ pub fn identity_of(facts: &ServerFacts) -> SourceIdentity {
         binlog_file: String::new(),
         binlog_created: 0,
         binlog_server_id: 0,
+        logs_cascades: facts.logs_cascades,
     }
 }

@@ -225,8 +225,7 @@ fn refused(error: mysql_async::Error) -> Error {
     }
 }
 
-const COPY_ANEW: &str =
-    "copy anew: `sirenia reset --yes` and `sirenia run`; and raise binlog_expire_logs_seconds (expire_logs_days) on the source";
+const COPY_ANEW: &str = "copy anew: `sirenia reset --yes` and `sirenia run`; and raise binlog_expire_logs_seconds (expire_logs_days) on the source";
 const SAME_SERVER: &str =
     "check the source's address; if the server was restored or replaced: `sirenia reset --yes` and `sirenia run`";
 

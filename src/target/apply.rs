@@ -62,6 +62,13 @@ pub struct Counts {
     pub rows: u64,
 }
 
+/// What a statement's row count must be.
+enum Check<'a> {
+    None,
+    Removed(&'a TableChanges),
+    Added(&'a TableChanges),
+}
+
 #[derive(Default)]
 struct TableStatements {
     delete: Option<Statement>,
@@ -176,7 +183,8 @@ impl Writer {
             let plan = &self.plans[changes.table];
             let Some(copy) = &self.statements[changes.table].copy else { continue };
             let tuples = changes.inserts.iter().map(|span| arena.get(*span));
-            copy::copy_in(&self.client, copy, tuples).await.map_err(|e| rejected(e, plan))?;
+            let added = copy::copy_in(&self.client, copy, tuples).await.map_err(|e| rejected(e, plan))?;
+            self.all_added(plan, added, changes.inserts.len() as u64)?;
         }
         for cascade in &segment.cascades {
             self.pending.rows += self.cascades.run(&self.client, &self.plans, cascade, arena).await?;
@@ -205,13 +213,13 @@ impl Writer {
             .collect();
         let client = &self.client;
         let mut pending: Vec<Pending<'_>> = self.begin().into_iter().collect();
-        let mut checks: Vec<Option<&TableChanges>> = pending.iter().map(|_| None).collect();
+        let mut checks: Vec<Check<'_>> = pending.iter().map(|_| Check::None).collect();
         for (changes, arrays) in segment.tables.iter().zip(&keyed_deletes) {
             let statements = &self.statements[changes.table];
             if let Some(delete) = statements.delete.as_ref().filter(|_| !changes.deletes.is_empty()) {
                 let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as _).collect();
                 pending.push(statement(async move { client.execute(delete, &parameters).await }));
-                checks.push(Some(changes));
+                checks.push(Check::Removed(changes));
             }
             if let Some(insert) = statements.insert.as_ref().filter(|_| changes.inserts.len() < COPY_FROM_ROWS) {
                 for tuple in &changes.inserts {
@@ -222,15 +230,18 @@ impl Writer {
                         let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|f| f as _).collect();
                         client.execute(insert, &parameters).await
                     }));
-                    checks.push(None);
+                    checks.push(Check::Added(changes));
                 }
             }
         }
         let done = in_order(pending).await?;
-        for (removed, changes) in done.iter().zip(checks) {
-            let Some(changes) = changes else { continue };
-            if changes.exact && *removed != changes.deletes.len() as u64 {
-                return Err(self.diverged(changes, *removed, changes.deletes.len() as u64));
+        for (touched, check) in done.iter().zip(checks) {
+            match check {
+                Check::Removed(changes) if changes.exact && *touched != changes.deletes.len() as u64 => {
+                    return Err(self.diverged(changes, *touched, changes.deletes.len() as u64));
+                }
+                Check::Added(changes) => self.all_added(&self.plans[changes.table], *touched, 1)?,
+                _ => {}
             }
         }
         self.pending.rows += done.iter().sum::<u64>();
@@ -284,6 +295,19 @@ impl Writer {
             return Err(self.diverged(changes, removed, wanted));
         }
         Ok(())
+    }
+
+    /// A trigger or rule on the target may swallow rows without an error.
+    fn all_added(&self, plan: &TablePlan, added: u64, wanted: u64) -> Result<()> {
+        if added == wanted {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Diverged,
+            format!("table {} on the target took {added} of {wanted} rows", plan.target),
+        )
+        .detail("a trigger or rule there keeps rows from being added")
+        .with_hint(format!("drop it: \\d {} in psql lists them", plan.target)))
     }
 
     fn diverged(&self, changes: &TableChanges, found: u64, wanted: u64) -> Error {

@@ -62,6 +62,8 @@ pub struct NewTable {
     pub adopted: bool,
     /// Tables with the same number are read in one snapshot of the source.
     pub copy_group: Option<i32>,
+    /// What becomes of it ([`crate::convert::plan::TablePlan::shape`]); a later run with another must not go on.
+    pub shape: String,
 }
 
 /// A table's row of `sirenia.table_state`.
@@ -79,6 +81,8 @@ pub struct TableProgress {
     pub exact_position: Option<Position>,
     /// Tables with the same number are read in one snapshot of the source.
     pub copy_group: Option<i32>,
+    /// What becomes of it ([`crate::convert::plan::TablePlan::shape`]).
+    pub shape: String,
     /// Rows copied so far, unfinished ranges included.
     pub rows_copied: u64,
     /// Why it is not copied further.
@@ -112,8 +116,8 @@ pub async fn register<C: GenericClient + Sync>(client: &C, pipeline: &str, table
             .execute_typed(
                 "INSERT INTO sirenia.table_state
                         (pipeline, source_database, source_table, target_schema, target_table, state, adopted,
-                         copy_group)
-                 VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT DO NOTHING",
+                         copy_group, shape)
+                 VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8) ON CONFLICT DO NOTHING",
                 &[
                     (&pipeline, Type::TEXT),
                     (&table.source.database, Type::TEXT),
@@ -122,6 +126,7 @@ pub async fn register<C: GenericClient + Sync>(client: &C, pipeline: &str, table
                     (&table.target.table, Type::TEXT),
                     (&table.adopted, Type::BOOL),
                     (&table.copy_group, Type::INT4),
+                    (&table.shape, Type::TEXT),
                 ],
             )
             .await
@@ -159,7 +164,7 @@ pub async fn load_tables<C: GenericClient + Sync>(client: &C, pipeline: &str) ->
     let rows = client
         .query(
             "SELECT t.source_database, t.source_table, t.target_schema, t.target_table, t.state, t.adopted,
-                    t.exact_position::text, t.copy_group, coalesce(p.copied, t.rows_copied), t.error, t.changed_at
+                    t.exact_position::text, t.copy_group, coalesce(p.copied, t.rows_copied), t.error, t.changed_at, t.shape
                FROM sirenia.table_state AS t
                LEFT JOIN (SELECT source_database, source_table, sum(rows_copied)::bigint AS copied
                             FROM sirenia.snapshot_progress WHERE pipeline = $1 GROUP BY 1, 2) AS p
@@ -184,6 +189,7 @@ fn table_progress(row: &Row) -> Result<TableProgress> {
         rows_copied: count(row.get(8)),
         error: row.get(9),
         changed_at: row.get(10),
+        shape: row.get(11),
     })
 }
 

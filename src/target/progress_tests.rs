@@ -10,7 +10,7 @@ async fn chunks_add_up_and_states_change() {
     let client = &*client;
     let name = TableName::new("Lab", "Hasil \"x\"");
     let target = TargetName::new("public", "Hasil \"x\"");
-    let new = NewTable { source: name.clone(), target, adopted: false, copy_group: Some(2) };
+    let new = NewTable { source: name.clone(), target, adopted: false, copy_group: Some(2), shape: "s".into() };
     register(client, "p", std::slice::from_ref(&new)).await.unwrap();
     for pipeline in ["p", "q"] {
         let error = register(client, pipeline, std::slice::from_ref(&new)).await.unwrap_err();

@@ -199,6 +199,7 @@ pub(crate) mod example {
             binlog_file: "binlog.000042".into(),
             binlog_created: 1_700_000_000,
             binlog_server_id: 1,
+            logs_cascades: false,
         }
     }
 

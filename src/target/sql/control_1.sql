@@ -54,6 +54,7 @@ CREATE TABLE sirenia.table_state (
     adopted boolean NOT NULL DEFAULT false,
     exact_position jsonb,
     copy_group integer,
+    shape text NOT NULL,
     rows_copied bigint NOT NULL DEFAULT 0,
     error text,
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -65,6 +66,7 @@ COMMENT ON COLUMN sirenia.table_state.state IS 'pending: not begun; copying; cop
 COMMENT ON COLUMN sirenia.table_state.adopted IS 'It was here, empty, before us: a reset empties it instead of dropping it.';
 COMMENT ON COLUMN sirenia.table_state.exact_position IS 'Copied as of exactly this position (tables without a key): earlier transactions are skipped for it.';
 COMMENT ON COLUMN sirenia.table_state.copy_group IS 'Tables with the same number are read in one snapshot of the source.';
+COMMENT ON COLUMN sirenia.table_state.shape IS 'Target columns, types and row filter when the copy began; the pipeline refuses to go on with others.';
 COMMENT ON COLUMN sirenia.table_state.rows_copied IS 'Rows of the finished copy; until then snapshot_progress counts them.';
 COMMENT ON COLUMN sirenia.table_state.error IS 'Why the table is not copied further, without values.';
 COMMENT ON COLUMN sirenia.table_state.changed_at IS 'When this row last changed.';
