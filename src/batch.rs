@@ -224,12 +224,17 @@ impl Batcher {
         if self.transaction.is_none() {
             return Err(Error::new(ErrorKind::Bug, "a row outside of a transaction"));
         }
+        if !transaction_covers(&self.transaction, table) {
+            self.change(table, op, images, now)?;
+        }
+        // behind the row's own change: a row that refers to itself must not go twice
         if foreign_key_checks {
             self.cascades(table, op, images)?;
         }
-        if transaction_covers(&self.transaction, table) {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    fn change(&mut self, table: usize, op: Op, images: &RowImages<'_>, now: Instant) -> Result<()> {
         self.first_at.get_or_insert(now);
         self.changes += 1;
         let converter = &mut self.converters[table];

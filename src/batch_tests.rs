@@ -64,3 +64,15 @@ fn slices_of_a_transaction_that_is_cut_short_are_rolled_back() {
     assert_eq!((rows(&rollback), rollback.end), (0, End::Rollback));
     assert!(batcher.cut_at_commit().is_none());
 }
+
+#[test]
+fn a_row_that_refers_to_itself_goes_before_its_cascade() {
+    let mut batcher = batcher(vec![node("a").refers("parent", "a", "id")]);
+    batcher.begin(&start(4));
+    let images = RowImages { before: vec![ValueRef::Int(1), ValueRef::Int(1)], after: Vec::new() };
+    batcher.row(0, Op::Delete, &images, true, Instant::now()).unwrap();
+    batcher.commit(position(100), 0);
+    let batch = batcher.cut_at_commit().unwrap();
+    let [segment] = &batch.segments[..] else { panic!("{:?}", batch.segments) };
+    assert_eq!((segment.tables[0].deletes.len(), segment.cascades.len()), (1, 1));
+}

@@ -224,7 +224,25 @@ async fn wrong_rules_stop(kind: SourceKind) {
     }
 }
 
+/// A table that was left out for a while has missed changes: it must not be taken up again as if it had not.
+async fn a_table_that_was_left_out_does_not_come_back(kind: SourceKind) {
+    let mut world = World::new(Setup::new(kind)).await;
+    let (all, fewer) = ("[lease]\nttl = 2\n", "[lease]\nttl = 2\n[tables]\nexclude = [\"kasir\"]\n");
+    world.config = all.into();
+    world.run(&["CREATE TABLE kasir (id INT PRIMARY KEY)", "CREATE TABLE pasien (id INT PRIMARY KEY)"]).await;
+    assert_eq!(world.run_to_end(&["--once"]).await.code, 0);
+    world.config = fewer.into();
+    world.run(&["INSERT INTO kasir VALUES (1)", "INSERT INTO pasien VALUES (1)"]).await;
+    assert_eq!(world.run_to_end(&["--once"]).await.code, 0);
+    world.config = all.into();
+    world.run_to_end(&["--once"]).await.assert_stops(&["kasir", "left out"]);
+    world.config = fewer.into();
+    assert_eq!(world.run_to_end(&["--once"]).await.code, 0, "the hint helps");
+    assert_eq!(world.target().await.query("SELECT 1 FROM pasien", &[]).await.unwrap().len(), 1);
+}
+
 on_both! {
     filters_and_renames
+    a_table_that_was_left_out_does_not_come_back
     wrong_rules_stop
 }

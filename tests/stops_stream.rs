@@ -5,7 +5,7 @@
 
 use crate::support::{DATABASE, Outcome, Replicator, Report, Setup, Watch, World, on_both, tail};
 use mysql_async::prelude::Queryable;
-use sirenia::embedded::SourceKind::{self, MariaDb, MySql};
+use sirenia::embedded::SourceKind::{self, MySql};
 use sirenia::embedded::SourceServer;
 
 const SCHEMA: [&str; 6] = [
@@ -197,7 +197,21 @@ async fn purged(kind: SourceKind) {
     let mut conn = world.source().await;
     let logs: Vec<mysql_async::Row> = conn.query("SHOW BINARY LOGS").await.unwrap();
     let last: String = logs.last().unwrap().get(0).unwrap();
-    conn.query_drop(format!("PURGE BINARY LOGS TO '{last}'")).await.unwrap();
+    // a server purges nothing that the ended replicator's session still reads, until it notices that nobody is there
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    loop {
+        conn.query_drop(format!("PURGE BINARY LOGS TO '{last}'")).await.unwrap();
+        let logs: Vec<mysql_async::Row> = conn.query("SHOW BINARY LOGS").await.unwrap();
+        if logs[0].get::<String, _>(0).unwrap() == last {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "the binlog is not purged");
+        let dumps = "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
+        for id in conn.query::<u64, _>(dumps).await.unwrap() {
+            let _ = conn.query_drop(format!("KILL {id}")).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     let report = world.run_to_end(&[]).await.assert_stops(&["source", "binlog", "purged"]);
     println!("{}", report.text);
     world.mend_on_target(&report).await;

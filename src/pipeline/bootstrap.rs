@@ -73,7 +73,7 @@ pub async fn prepare(config: Arc<Config>, shared: Arc<Shared>, epoch: i64) -> Re
     let mut context = Context { config, shared, source, target, facts, catalog, plans, epoch, server_id };
     let mut client = context.connect_writer().await?;
     let checkpoint = match checkpoint::load(&*client, &context.config.pipeline).await? {
-        Some(checkpoint) => resume(&mut context, &mut conn, &client, checkpoint).await?,
+        Some(checkpoint) => resume(&mut context, &mut conn, &mut client, checkpoint).await?,
         None => begin(&mut context, &mut conn, &mut client).await?,
     };
     let _ = conn.disconnect().await;
@@ -83,10 +83,11 @@ pub async fn prepare(config: Arc<Config>, shared: Arc<Shared>, epoch: i64) -> Re
 async fn resume(
     context: &mut Context,
     conn: &mut Conn,
-    client: &Connection,
-    checkpoint: Checkpoint,
+    client: &mut Connection,
+    mut checkpoint: Checkpoint,
 ) -> Result<Checkpoint> {
-    let pipeline = &context.config.pipeline;
+    let config = Arc::clone(&context.config);
+    let pipeline = config.pipeline.as_str();
     checkpoint.source_identity.check_server(&identity_of(&context.facts))?;
     let (_, mut stored) = schema_version::load(&**client, pipeline, checkpoint.schema_version).await?;
     let current = catalog::read(conn, context.facts.flavor, &context.config.mapping).await?;
@@ -97,12 +98,19 @@ async fn resume(
             ErrorKind::SchemaMismatch,
             format!("tables that pipeline {pipeline} does not carry yet"),
         )
-        .detail(format!("{} matched by [tables] now but not copied when it began", new.join(", ")))
+        .detail(format!("{} matched by [tables] now, but not copied when it began or left out since", new.join(", ")))
         .with_hint("exclude them in [tables], or copy everything anew: `sirenia reset --yes` and `sirenia run`"));
     }
-    stored.tables.retain(|table| context.config.mapping.includes(&table.name));
+    let carried = stored.tables.len();
+    stored.tables.retain(|table| config.mapping.includes(&table.name));
     check(context, conn, &stored, true).await?;
-    context.plans = plans_of(&stored, &context.config)?;
+    context.plans = plans_of(&stored, &config)?;
+    if stored.tables.len() < carried {
+        // or a table that comes back later would go on without what it has missed
+        let transaction = fence::begin(client, pipeline, context.epoch).await?;
+        checkpoint.schema_version = schema_version::add(&transaction, pipeline, &checkpoint.position, &stored).await?;
+        transaction.commit().await.map_err(|e| crate::target::classify(e, "leaving tables out"))?;
+    }
     context.catalog = stored;
     tracing::info!(position = %checkpoint.position, phase = %checkpoint.phase, "continuing from the checkpoint");
     Ok(checkpoint)

@@ -170,6 +170,17 @@ pub async fn connect(config: &SourceConfig) -> Result<Conn> {
     Ok(conn)
 }
 
+/// [`connect`] for a session that cannot write.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_read_only(config: &SourceConfig) -> Result<Conn> {
+    let mut conn = connect(config).await?;
+    let read_only = conn.query_drop("SET SESSION TRANSACTION READ ONLY").await;
+    read_only.map_err(|error| classify(error, "cannot set up the session on the source"))?;
+    Ok(conn)
+}
+
 /// Opens one more connection to the server that `conn` is connected to, as the same user.
 pub(crate) async fn connect_again(conn: &Conn) -> Result<Conn> {
     let mut conn = Conn::new(conn.opts().clone())

@@ -24,3 +24,6 @@ pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+
+/// A connection to the source, and a value as it brings it: for those who only hand them on.
+pub use mysql_async::{Conn, Value};

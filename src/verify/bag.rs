@@ -94,7 +94,7 @@ impl Bag {
 }
 
 /// How many such rows there are.
-impl Sides for Bag {
+impl Sides<Session> for Bag {
     type Value = u64;
 
     async fn source(&mut self, session: &mut Session, things: &[usize]) -> Result<Vec<u64>> {

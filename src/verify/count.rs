@@ -38,7 +38,7 @@ struct Count {
 }
 
 /// The number of rows; the one thing is the table.
-impl Sides for Count {
+impl Sides<Session> for Count {
     type Value = u64;
 
     async fn source(&mut self, session: &mut Session, _: &[usize]) -> Result<Vec<u64>> {

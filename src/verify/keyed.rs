@@ -12,13 +12,13 @@ use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::convert::{Arena, Span};
 use crate::error::Result;
+use crate::source::Value;
 use crate::source::snapshot::key::KeyValue;
 use crate::source::snapshot::reader::{ChunkReader, KeyReader};
 use crate::source::snapshot::values::row_to_values;
 use crate::target::copy::{Fields, field_value};
 use crate::target::read::{Found, Lookup, Tuples};
 use hashbrown::{HashMap, HashSet};
-use mysql_async::Value;
 use std::sync::Arc;
 
 /// Suspects that are settled at a time, which bounds the memory for them.
@@ -160,7 +160,7 @@ impl Rows {
 }
 
 /// The digest of the key's row, none where there is no row.
-impl Sides for Rows {
+impl Sides<Session> for Rows {
     type Value = Option<u128>;
 
     async fn source(&mut self, session: &mut Session, things: &[usize]) -> Result<Vec<Option<u128>>> {
@@ -224,7 +224,7 @@ impl<'p> OnlyTarget<'p> {
 }
 
 /// Whether the key is there.
-impl Sides for OnlyTarget<'_> {
+impl Sides<Session> for OnlyTarget<'_> {
     type Value = bool;
 
     async fn source(&mut self, session: &mut Session, things: &[usize]) -> Result<Vec<bool>> {

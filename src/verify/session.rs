@@ -1,14 +1,13 @@
 //! One worker's connections, and the wait until the target has what the source showed.
 
+use super::settle::Passing;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::state::{source_config, target_config};
-use crate::source::connect::connect as connect_source;
-use crate::source::refusal;
+use crate::source::Conn;
+use crate::source::connect::connect_read_only;
 use crate::source::server::{ServerFacts, write_position};
 use crate::target::{Connection, checkpoint, classify, connect as connect_target, lease};
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,21 +41,17 @@ impl Session {
     /// # Errors
     /// Those of the connections.
     pub async fn open(config: &Config, facts: Arc<ServerFacts>, patience: Duration) -> Result<Self> {
-        let mut source = connect_source(&source_config(config)).await?;
-        let read_only = source.query_drop("SET SESSION TRANSACTION READ ONLY").await;
-        read_only.map_err(|error| refusal::classify(error, "cannot set up the session on the source"))?;
+        let source = connect_read_only(&source_config(config)).await?;
         let target = connect_target(&target_config(config), "sirenia verify").await?;
         let read_only = target.batch_execute("SET default_transaction_read_only = on").await;
         read_only.map_err(|error| classify(error, "setting up a session on the target"))?;
         Ok(Self { source, target, pipeline: config.pipeline.clone(), facts, patience, seen: None })
     }
+}
 
-    /// Waits until the target has everything that the source could show before this call; not when no instance is
-    /// running, for then it never will. False when it took too long.
-    ///
-    /// # Errors
-    /// Those of the connections; `TargetConflict` when the pipeline is reset meanwhile.
-    pub async fn pass(&mut self) -> Result<bool> {
+impl Passing for Session {
+    /// Not when no instance is running, for then it never will.
+    async fn pass(&mut self) -> Result<bool> {
         let goal = write_position(&mut self.source, &self.facts).await?.binlog;
         let started = Instant::now();
         loop {
