@@ -86,3 +86,39 @@ fn swapped(what: String) -> Error {
         .detail(what)
         .with_hint("check the source's address; to copy from this server anew: `sirenia reset --yes` and `sirenia run`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> SourceIdentity {
+        SourceIdentity {
+            flavor: Flavor::MySql,
+            version: "9.7.4".into(),
+            server_uuid: Some("a".into()),
+            server_id: 1,
+            binlog_file: "b.000001".into(),
+            binlog_created: 7,
+            binlog_server_id: 1,
+            logs_cascades: true,
+        }
+    }
+
+    #[test]
+    fn another_server_or_another_way_of_logging_is_refused() {
+        let known = identity();
+        known.check_server(&SourceIdentity { version: "9.7.5".into(), ..identity() }).unwrap();
+        let kind = |found: SourceIdentity| known.check_server(&found).unwrap_err().kind();
+        assert_eq!(kind(SourceIdentity { server_uuid: Some("b".into()), ..identity() }), ErrorKind::SourceIdentity);
+        assert_eq!(kind(SourceIdentity { server_id: 2, ..identity() }), ErrorKind::SourceIdentity);
+        assert_eq!(kind(SourceIdentity { logs_cascades: false, ..identity() }), ErrorKind::SourceSetting);
+    }
+
+    #[test]
+    fn another_file_of_the_same_name_is_refused() {
+        let known = identity();
+        known.check_file(&SourceIdentity { binlog_file: "b.000002".into(), binlog_created: 9, ..identity() }).unwrap();
+        let error = known.check_file(&SourceIdentity { binlog_created: 9, ..identity() }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SourceIdentity);
+    }
+}

@@ -340,7 +340,23 @@ async fn missing_grants_mysql_by_file() {
     missing_grants(Setup { gtid: false, ..Setup::new(MySql) }).await;
 }
 
+/// Rows on the target were made by the settings of then: others must not go on in silence.
+async fn other_settings_than_it_began_with(kind: SourceKind) {
+    let mut world = plain(kind).await;
+    world.assert_once_equal().await;
+    let config = world.config.clone();
+    for change in ["exclude_columns = [\"nilai\"]", "rows = \"id > 1\"", "rename_columns = { nilai = \"hasil\" }"] {
+        world.config = format!("{config}[tables.rules.hasil]\n{change}\n");
+        let stop = world.run_to_end(&["--once"]).await;
+        stop.assert_stops(&["settings of table", "lab.hasil", "copied as", "reset --yes"]);
+    }
+    world.config = config;
+    world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 7)"]).await;
+    world.assert_once_equal().await;
+}
+
 on_both! {
+    other_settings_than_it_began_with
     wrong_password
     unknown_host
     unknown_database
