@@ -15,14 +15,12 @@ use crate::source::server::ServerFacts;
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
 use crate::source::snapshot::position::settled_start;
 use crate::source::transport::replica_server_id;
-use crate::source::{catalog, connect as source_connect};
+use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
 use crate::target::progress::{self, NewTable};
 use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables};
-use mysql_async::Conn;
 use std::sync::Arc;
-use tokio_postgres::Client;
 
 /// The type map's choices, by the settings.
 #[must_use]
@@ -107,7 +105,7 @@ async fn resume(
     stored.tables.retain(|table| config.mapping.includes(&table.name));
     check(context, conn, &stored, true).await?;
     context.plans = plans_of(&stored, &config)?;
-    refuse_other_shapes(&**client, pipeline, &context.plans).await?;
+    refuse_other_shapes(client, pipeline, &context.plans).await?;
     if stored.tables.len() < carried {
         // or a table that comes back later would go on without what it has missed
         let transaction = fence::begin(client, pipeline, context.epoch).await?;
@@ -120,8 +118,8 @@ async fn resume(
 }
 
 /// Rows that are on the target already were made by the settings of then; new ones must be made alike.
-async fn refuse_other_shapes(client: &Client, pipeline: &str, plans: &[Arc<TablePlan>]) -> Result<()> {
-    let tables = progress::load_tables(client, pipeline).await?;
+async fn refuse_other_shapes(client: &Connection, pipeline: &str, plans: &[Arc<TablePlan>]) -> Result<()> {
+    let tables = progress::load_tables(&**client, pipeline).await?;
     for plan in plans {
         let Some(table) = tables.iter().find(|table| table.source == plan.source.name) else { continue };
         if table.shape != plan.shape() {

@@ -10,19 +10,17 @@ use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident;
 use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
 use crate::source::snapshot::reader::{ChunkReader, ExactReader};
 use crate::source::snapshot::values::row_to_values;
+use crate::source::{Conn, Value};
+use crate::target::chunk::ChunkWriter;
 use crate::target::progress::{self, TableState};
-use crate::target::{Connection, classify, copy, fence, indexes};
-use mysql_async::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tokio_postgres::{Client, GenericClient, Statement};
 
 /// Copies every table that is not copied yet. Returns false when a shutdown was asked for.
 ///
@@ -85,53 +83,20 @@ fn tables_of(group: &CopyGroup) -> &[usize] {
 
 async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -> Result<()> {
     let mut source = connect_source(&context.source).await?;
-    let mut target = Writer::new(&context).await?;
+    let client = context.connect_writer().await?;
+    let target = ChunkWriter::new(client, &context.config.pipeline, context.epoch).await?;
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(group) = next else { break };
         match &group {
-            CopyGroup::Chunked(table) => copy_chunked(&context, &mut source, &mut target, *table).await?,
-            CopyGroup::Exact(tables) => copy_exact(&context, &mut target, tables).await?,
+            CopyGroup::Chunked(table) => copy_chunked(&context, &mut source, &target, *table).await?,
+            CopyGroup::Exact(tables) => copy_exact(&context, &target, tables).await?,
         }
-        for table in tables_of(&group) {
-            finish(&context, &mut target, *table).await?;
-        }
+        let copied = tables_of(&group).len() as u64;
+        context.shared.update(|view| view.snapshot.tables_done += copied);
     }
     let _ = source.disconnect().await;
     Ok(())
-}
-
-/// The target's side of one reader.
-struct Writer {
-    client: Connection,
-    fence: Statement,
-}
-
-impl Writer {
-    async fn new(context: &Context) -> Result<Self> {
-        let client = context.connect_writer().await?;
-        let fence = fence::prepare_fence(&*client).await?;
-        Ok(Self { client, fence })
-    }
-
-    async fn begin(&self, context: &Context) -> Result<()> {
-        self.client.batch_execute("BEGIN").await.map_err(|e| classify(e, "beginning a chunk"))?;
-        fence::fence(&**self.client_ref(), &self.fence, &context.config.pipeline, context.epoch).await
-    }
-
-    async fn commit(&self) -> Result<()> {
-        self.client.batch_execute("COMMIT").await.map_err(|e| classify(e, "committing a chunk"))
-    }
-
-    fn client_ref(&self) -> &Connection {
-        &self.client
-    }
-}
-
-async fn prepare_copy(client: &Client, plan: &TablePlan) -> Result<Statement> {
-    let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
-    let sql = format!("COPY {} ({names}) FROM STDIN BINARY", plan.target.sql());
-    client.prepare(&sql).await.map_err(|e| classify(e, &format!("copying into {}", plan.target)))
 }
 
 /// Converts rows to tuples, leaving out those that the row filter does not admit.
@@ -158,32 +123,27 @@ fn encode(
     Ok(tuples)
 }
 
-async fn copy_chunked(
-    context: &Context,
-    source: &mut mysql_async::Conn,
-    target: &mut Writer,
-    table: usize,
-) -> Result<()> {
+async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter, table: usize) -> Result<()> {
     let (plan, pipeline) = (&context.plans[table], &context.config.pipeline);
     let name = &plan.source.name;
-    let client = &target.client;
-    let ranges = progress::load_ranges(&**client, pipeline, name).await?;
+    let client = target.client();
+    let ranges = progress::load_ranges(client, pipeline, name).await?;
     if ranges.is_empty() {
-        target.begin(context).await?;
-        progress::plan_ranges(&**client, pipeline, name, &[None]).await?;
-        progress::set_state(&**client, pipeline, name, TableState::Copying).await?;
+        target.begin().await?;
+        progress::plan_ranges(client, pipeline, name, &[None]).await?;
+        progress::set_state(client, pipeline, name, TableState::Copying).await?;
         target.commit().await?;
     }
     let after = ranges.first().and_then(|range| range.last_key.as_deref());
     if ranges.first().is_some_and(|range| range.done) {
-        return Ok(());
+        return finish(context, target, plan).await;
     }
     if after.is_some() {
         tracing::info!(table = %name, rows = ranges[0].rows_copied, "continuing the copy behind its last chunk");
     }
     let mut reader = ChunkReader::new(Arc::clone(&plan.source), after)?;
     let mut converter = Converter::compile(Arc::clone(plan))?;
-    let copy = prepare_copy(client, plan).await?;
+    let copy = target.table(plan).await?;
     let mut arena = Arena::default();
     let mut next = reader.next_chunk(source).await?;
     while let Some(chunk) = next {
@@ -191,11 +151,9 @@ async fn copy_chunked(
         // while the target takes this chunk, the source reads the next
         let (wrote, read) = tokio::join!(
             async {
-                target.begin(context).await?;
-                let rows = copy::copy_in(client, &copy, tuples.iter().map(|span| arena.get(*span)))
-                    .await
-                    .map_err(|e| classify(e, &format!("copying into {}", plan.target)))?;
-                progress::save_chunk(&**client, pipeline, name, 0, chunk.last_key.as_deref(), rows, chunk.last).await?;
+                target.begin().await?;
+                let rows = target.copy(&copy, tuples.iter().map(|span| arena.get(*span))).await?;
+                progress::save_chunk(client, pipeline, name, 0, chunk.last_key.as_deref(), rows, chunk.last).await?;
                 target.commit().await?;
                 Ok::<_, Error>(rows)
             },
@@ -204,40 +162,43 @@ async fn copy_chunked(
         progress_made(context, wrote?);
         next = read?;
     }
-    Ok(())
+    finish(context, target, plan).await
 }
 
-async fn copy_exact(context: &Context, target: &mut Writer, tables: &[usize]) -> Result<()> {
+async fn finish(context: &Context, target: &ChunkWriter, plan: &TablePlan) -> Result<()> {
+    target.begin().await?;
+    target.finish(plan, context.facts.logs_cascades).await?;
+    target.commit().await
+}
+
+async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -> Result<()> {
     let pipeline = &context.config.pipeline;
     let mut snapshot = open_exact(&context.source, &context.facts, &context.catalog, tables).await?;
     let position = snapshot.position.clone();
-    target.begin(context).await?;
+    target.begin().await?;
     let mut arena = Arena::default();
     for table in tables {
         let plan = &context.plans[*table];
         let mut converter = Converter::compile(Arc::clone(plan))?;
-        let copy = prepare_copy(&target.client, plan).await?;
+        let copy = target.table(plan).await?;
         let mut reader = ExactReader::open(snapshot.connection(&plan.source), &plan.source).await?;
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {
             let tuples = tokio::task::block_in_place(|| encode(context, *table, &mut converter, &rows, &mut arena))?;
-            let rows = copy::copy_in(&target.client, &copy, tuples.iter().map(|span| arena.get(*span)))
-                .await
-                .map_err(|e| classify(e, &format!("copying into {}", plan.target)))?;
+            let rows = target.copy(&copy, tuples.iter().map(|span| arena.get(*span))).await?;
             copied += rows;
             progress_made(context, rows);
         }
         drop(reader);
         let name = &plan.source.name;
-        progress::set_exact(&**target.client_ref(), pipeline, name, Some(&position), group_number(context, *table))
-            .await?;
-        progress::plan_ranges(&**target.client_ref(), pipeline, name, &[None]).await?;
-        progress::save_chunk(&**target.client_ref(), pipeline, name, 0, None, copied, true).await?;
-        progress::set_state(&**target.client_ref(), pipeline, name, TableState::Copying).await?;
+        progress::set_exact(target.client(), pipeline, name, Some(&position), group_number(context, *table)).await?;
+        progress::plan_ranges(target.client(), pipeline, name, &[None]).await?;
+        progress::save_chunk(target.client(), pipeline, name, 0, None, copied, true).await?;
+        progress::set_state(target.client(), pipeline, name, TableState::Copying).await?;
     }
     // the tables' keys and states come in the same transaction: a copy without its position must never be seen
     for table in tables {
-        keyed(context, &**target.client_ref(), *table).await?;
+        target.finish(&context.plans[*table], context.facts.logs_cascades).await?;
     }
     target.commit().await?;
     snapshot.close().await
@@ -246,27 +207,6 @@ async fn copy_exact(context: &Context, target: &mut Writer, tables: &[usize]) ->
 fn group_number(context: &Context, table: usize) -> Option<i32> {
     let groups = copy_groups(&context.catalog, context.facts.logs_cascades);
     groups.iter().position(|group| tables_of(group).contains(&table)).and_then(|n| i32::try_from(n).ok())
-}
-
-async fn keyed<C: GenericClient + Sync>(context: &Context, client: &C, table: usize) -> Result<()> {
-    let plan = &context.plans[table];
-    indexes::create_primary_key(client, plan).await?;
-    if !context.facts.logs_cascades {
-        // the catch-up already follows foreign keys, each time by a scan of the child otherwise
-        indexes::create_reference_indexes(client, plan).await?;
-    }
-    indexes::analyze(client, plan).await?;
-    progress::set_state(client, &context.config.pipeline, &plan.source.name, TableState::Copied).await
-}
-
-/// Builds the table's key and what the catch-up needs, and marks it as copied, unless that is done.
-async fn finish(context: &Context, target: &mut Writer, table: usize) -> Result<()> {
-    target.begin(context).await?;
-    keyed(context, &**target.client_ref(), table).await?;
-    target.commit().await?;
-    tracing::debug!(table = %context.plans[table].source.name, "copied");
-    context.shared.update(|view| view.snapshot.tables_done += 1);
-    Ok(())
 }
 
 fn progress_made(context: &Context, rows: u64) {

@@ -9,6 +9,7 @@
 //! | checkpoint, schema_version, progress | what the control tables hold, typed |
 //! | catalog, tables, indexes | what exists; making tables, keys and indexes |
 //! | privileges | what the role may not make |
+//! | chunk | chunks of the first copy in, rows and progress in one transaction out |
 //! | apply, copy, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
 //!
@@ -20,6 +21,7 @@ pub mod apply;
 pub mod cascade;
 pub mod catalog;
 pub mod checkpoint;
+pub mod chunk;
 pub mod connect;
 pub mod control;
 pub mod copy;
