@@ -128,6 +128,49 @@ pub enum End {
     Rollback,
 }
 
+/// Row changes by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows that the source added.
+    pub inserts: u64,
+    /// Rows that it changed.
+    pub updates: u64,
+    /// Rows that it removed.
+    pub deletes: u64,
+}
+
+impl RowCounts {
+    /// All together.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.inserts + self.updates + self.deletes
+    }
+
+    fn count(&mut self, op: Op) {
+        match op {
+            Op::Insert => self.inserts += 1,
+            Op::Update => self.updates += 1,
+            Op::Delete => self.deletes += 1,
+        }
+    }
+}
+
+impl std::ops::AddAssign for RowCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.inserts += other.inserts;
+        self.updates += other.updates;
+        self.deletes += other.deletes;
+    }
+}
+
+impl std::ops::SubAssign for RowCounts {
+    fn sub_assign(&mut self, other: Self) {
+        self.inserts -= other.inserts;
+        self.updates -= other.updates;
+        self.deletes -= other.deletes;
+    }
+}
+
 /// What the target applies in one go.
 #[derive(Debug)]
 pub struct Batch {
@@ -140,7 +183,7 @@ pub struct Batch {
     /// Source transactions that ended in it.
     pub transactions: u64,
     /// Row changes before merging.
-    pub changes: u64,
+    pub changes: RowCounts,
     /// When its first change arrived, for latency.
     pub first_at: Option<Instant>,
 }
@@ -154,7 +197,7 @@ pub struct Batcher {
     arena: Arena,
     log: Vec<Change>,
     /// Changes before merging in `log`; a keyed update is one change but may be two entries.
-    changes: u64,
+    changes: RowCounts,
     transactions: u64,
     first_at: Option<Instant>,
     /// The last commit in the log, if any since the last cut.
@@ -175,7 +218,7 @@ struct OpenTransaction {
 struct Mark {
     log: usize,
     arena: usize,
-    changes: u64,
+    changes: RowCounts,
     /// Slices handed out before the mark was set; a mark of an earlier slice cannot be returned to.
     reachable: bool,
 }
@@ -191,7 +234,7 @@ impl Batcher {
             limits,
             arena: Arena::default(),
             log: Vec::new(),
-            changes: 0,
+            changes: RowCounts::default(),
             transactions: 0,
             first_at: None,
             committed: None,
@@ -236,7 +279,7 @@ impl Batcher {
 
     fn change(&mut self, table: usize, op: Op, images: &RowImages<'_>, now: Instant) -> Result<()> {
         self.first_at.get_or_insert(now);
-        self.changes += 1;
+        self.changes.count(op);
         let converter = &mut self.converters[table];
         let before = op != Op::Insert && converter.admits(&images.before);
         let after = op != Op::Delete && converter.admits(&images.after);
@@ -405,11 +448,12 @@ impl Batcher {
         let mut log = self.log.split_off(begin.log);
         log.iter_mut().for_each(|change| change.shift(begin.arena));
         let arena = self.arena.split_off(begin.arena);
-        let changes = std::mem::replace(&mut self.changes, begin.changes) - begin.changes;
+        let mut changes = std::mem::replace(&mut self.changes, begin.changes);
+        changes -= begin.changes;
         let batch = self.cut(End::Commit { position, committed_at });
         (self.log, self.arena, self.changes, self.first_at) = (log, arena, changes, batch.first_at);
         if let Some(transaction) = &mut self.transaction {
-            transaction.begin = Mark { log: 0, arena: 0, changes: 0, ..transaction.begin };
+            transaction.begin = Mark { log: 0, arena: 0, changes: RowCounts::default(), ..transaction.begin };
             for (_, mark) in &mut transaction.savepoints {
                 mark.log -= begin.log;
                 mark.arena -= begin.arena;
@@ -422,7 +466,7 @@ impl Batcher {
     /// Cuts what is there of the open transaction. Call [`Batcher::cut_before_transaction`] first.
     pub fn cut_slice(&mut self) -> Batch {
         if let Some(transaction) = &mut self.transaction {
-            transaction.begin = Mark { log: 0, arena: 0, changes: 0, reachable: true };
+            transaction.begin = Mark { log: 0, arena: 0, changes: RowCounts::default(), reachable: true };
             transaction.savepoints.iter_mut().for_each(|(_, mark)| mark.reachable = false);
         }
         self.sliced = true;

@@ -3,18 +3,22 @@
 //! A pipeline that has a checkpoint goes on with the schema that was stored with it; one that has none takes its first
 //! position here and creates tables and control rows, before a row is read.
 
+use super::decode::frame;
 use super::state::{Context, identity_of, source_config, target_config};
+use crate::binlog::Decoder;
 use crate::config::{BigintUnsigned, Config, TinyInt1};
 use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
+use crate::position::Position;
 use crate::schema::Catalog;
 use crate::source::preflight::{self, Preflight};
 use crate::source::server::ServerFacts;
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
 use crate::source::snapshot::position::settled_start;
-use crate::source::transport::replica_server_id;
+use crate::source::transport::{BinlogTransport, replica_server_id};
 use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
@@ -164,7 +168,7 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
             shape: plan.shape(),
         })
         .collect();
-    let identity = identity_of(&context.facts);
+    let identity = identity_at(context, &position).await?;
     let bootstrap = Bootstrap {
         position: &position,
         source_identity: &identity,
@@ -178,6 +182,26 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
     checkpoint::load(&**client, pipeline)
         .await?
         .ok_or_else(|| Error::new(ErrorKind::Bug, "the checkpoint that was just made is missing"))
+}
+
+/// The source with the fingerprint of the binlog file that the stream will start in, so that a log that is begun anew
+/// before the first batch is noticed too.
+async fn identity_at(context: &Context, position: &Position) -> Result<SourceIdentity> {
+    let mut transport = BinlogTransport::open(&context.source, &context.facts, position, context.server_id).await?;
+    let mut decoder = Decoder::new(context.facts.flavor, position.clone(), Vec::new());
+    loop {
+        decoder.decode(frame(&transport.next().await?))?;
+        if let Some((file, created, server_id)) = decoder.file_fingerprint() {
+            let identity = SourceIdentity {
+                binlog_file: file.to_owned(),
+                binlog_created: created,
+                binlog_server_id: server_id,
+                ..identity_of(&context.facts)
+            };
+            transport.close().await;
+            return Ok(identity);
+        }
+    }
 }
 
 /// Runs the preflight: logs its warnings, refuses its problems. XA transactions only matter where a copy begins.

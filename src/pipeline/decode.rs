@@ -52,7 +52,8 @@ fn permits_of(event: &RawEvent, most: usize) -> usize {
     (event.body().len() / PERMIT + 1).min(most)
 }
 
-fn frame(event: &RawEvent) -> Frame<'_> {
+/// The event as the decoder takes it.
+pub(super) fn frame(event: &RawEvent) -> Frame<'_> {
     let &RawEvent { timestamp, event_type, server_id, event_size, log_pos, flags, .. } = event;
     Frame { header: EventHeader { timestamp, event_type, server_id, event_size, log_pos, flags }, body: event.body() }
 }

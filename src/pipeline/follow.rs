@@ -165,8 +165,11 @@ async fn apply(
     let Some(counts) = applied else { return Ok(()) };
     metrics.batches.inc();
     metrics.batch_apply_seconds.observe(started.elapsed().as_secs_f64());
-    metrics.batch_rows.observe(counts.changes as f64);
+    metrics.batch_rows.observe(counts.changes.total() as f64);
     metrics.transactions.inc_by(counts.transactions);
+    metrics.inserts.inc_by(counts.changes.inserts);
+    metrics.updates.inc_by(counts.changes.updates);
+    metrics.deletes.inc_by(counts.changes.deletes);
     metrics.stream_rows.inc_by(counts.rows);
     let lag = match &batch.end {
         crate::batch::End::Commit { committed_at: Some(at), .. } => Some(seconds_since(*at)),
@@ -175,7 +178,7 @@ async fn apply(
     context.shared.update(|view| {
         view.position = Some(writer.position().to_string());
         view.transactions += counts.transactions;
-        view.changes += counts.changes;
+        view.changes += counts.changes.total();
         view.rows += counts.rows;
         view.lag_seconds = lag.or(Some(0.0));
         view.last_error = None;

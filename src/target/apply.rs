@@ -14,7 +14,7 @@ use super::cascade::Cascades;
 use super::copy::{self, Fields, Raw};
 use super::error::classify;
 use super::{Connection, fence, to_json};
-use crate::batch::{Batch, End};
+use crate::batch::{Batch, End, RowCounts};
 use crate::convert::Arena;
 use crate::convert::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,7 +57,7 @@ pub struct Counts {
     /// Source transactions.
     pub transactions: u64,
     /// Row changes of the source.
-    pub changes: u64,
+    pub changes: RowCounts,
     /// Rows removed and added on the target.
     pub rows: u64,
 }
@@ -143,7 +143,7 @@ impl Writer {
             next: position,
             committed_at: committed_at.map(|at| UNIX_EPOCH + Duration::from_secs(u64::from(at))),
             transactions: counts.transactions,
-            changes: counts.changes,
+            changes: counts.changes.total(),
             rows: counts.rows,
         };
         let identity = self.identity.as_ref().map(to_json).transpose()?;
