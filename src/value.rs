@@ -3,10 +3,17 @@
 //! The binlog decoder, the snapshot reader and the audit-log reader all produce a [`ValueRef`]; the converter takes
 //! nothing else. That is what makes the three ways one contract: two ways that hand over equal `ValueRef`s cannot
 //! give different PostgreSQL bytes. Text is still in the column's character set here; enum and set are numbers.
+//!
+//! As MessagePack (rmp-serde) a value is a map of its variant's name to its content, and comes back borrowed from the bytes.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One column of one row.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum ValueRef<'a> {
+    /// Not in the row image: the source writes partial images (`binlog_row_image` MINIMAL or NOBLOB), and this column was
+    /// neither changed nor needed to find the row. Never a value: whoever asks for a whole row must refuse it.
+    Absent,
     /// SQL NULL.
     Null,
     /// A signed integer of any width.
@@ -40,9 +47,24 @@ pub enum ValueRef<'a> {
     },
     /// Text in the column's character set, or binary data: CHAR, VARCHAR, TEXT, BINARY, VARBINARY, BLOB, JSON as text,
     /// geometry (4 bytes of SRID, then WKB), vector, UUID (16 bytes), INET4/INET6 (4/16 bytes).
+    #[serde(borrow, with = "bytes")]
     Bytes(&'a [u8]),
     /// MySQL's binary JSON (`json_binary.h`), as the binlog carries it.
+    #[serde(borrow, with = "bytes")]
     JsonBinary(&'a [u8]),
+}
+
+/// Bytes as MessagePack's `bin`, not as an array of numbers.
+mod bytes {
+    use super::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de [u8], D::Error> {
+        <&[u8]>::deserialize(deserializer)
+    }
 }
 
 /// A DECIMAL as ASCII text: optional `-`, at least one integer digit, and exactly `scale` digits after the point.
@@ -87,6 +109,19 @@ impl Decimal {
     }
 }
 
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        Self::from_text(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("not a decimal number"))
+    }
+}
+
 impl std::fmt::Debug for Decimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -94,7 +129,7 @@ impl std::fmt::Debug for Decimal {
 }
 
 /// A calendar date as MySQL stores it: month and day may be 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Date {
     /// 0…9999.
     pub year: u16,
@@ -105,7 +140,7 @@ pub struct Date {
 }
 
 /// A date with a time of day, without a zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DateTime {
     /// The date part, possibly zero or partial.
     pub date: Date,
@@ -120,7 +155,7 @@ pub struct DateTime {
 }
 
 /// A span between −838:59:59 and 838:59:59.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Time {
     /// Whether the whole span is negative.
     pub negative: bool,
@@ -137,6 +172,25 @@ pub struct Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_come_back_from_messagepack() {
+        let row = [
+            ValueRef::Absent,
+            ValueRef::Null,
+            ValueRef::Int(-5),
+            ValueRef::UInt(u64::MAX),
+            ValueRef::Float(0.1),
+            ValueRef::Decimal(Decimal::from_text(b"-12.340").unwrap()),
+            ValueRef::Date(Date { year: 2023, month: 0, day: 15 }),
+            ValueRef::Timestamp { seconds: -1, micros: 5 },
+            ValueRef::Bytes(b"\xff\0"),
+            ValueRef::JsonBinary(b"\x04\x00"),
+        ];
+        let packed = rmp_serde::to_vec(&row[..]).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Vec<ValueRef<'_>>>(&packed).unwrap(), row);
+        assert!(rmp_serde::from_slice::<Vec<ValueRef<'_>>>(&packed[..packed.len() - 1]).is_err());
+    }
 
     #[test]
     fn decimal_takes_only_decimals() {

@@ -188,6 +188,7 @@ fn show(value: &ValueRef<'_>, ty: &SourceType) -> String {
     };
     let date = |Date { year, month, day }| format!("{year:04}-{month:02}-{day:02}");
     match value {
+        ValueRef::Absent => "absent".into(),
         ValueRef::Null => "-".into(),
         ValueRef::Int(n) => n.to_string(),
         ValueRef::UInt(n) | ValueRef::Bit(n) | ValueRef::Set(n) => n.to_string(),
