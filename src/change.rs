@@ -61,8 +61,10 @@ pub struct DdlStatement {
 /// The images of one changed row. A buffer that is filled again for each row.
 #[derive(Debug, Default)]
 pub struct RowImages<'a> {
-    /// The row before: for updates and deletes, all columns in table order; else empty.
+    /// The row before: for updates and deletes, all columns in table order; else empty. What a partial image leaves out
+    /// is `Absent`.
     pub before: Vec<ValueRef<'a>>,
-    /// The row after: for inserts and updates; else empty.
+    /// The row after: for inserts and updates; else empty. `Absent` is the column's default in an insert, and unchanged
+    /// in an update (see `binlog::rows` for MariaDB's exception).
     pub after: Vec<ValueRef<'a>>,
 }

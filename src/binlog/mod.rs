@@ -37,6 +37,8 @@ pub use query::{Statement, classify};
 pub use rows::RowsChange;
 
 #[cfg(test)]
+mod images_tests;
+#[cfg(test)]
 mod recorded_tests;
 #[cfg(test)]
 mod samples;

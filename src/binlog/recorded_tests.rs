@@ -14,7 +14,7 @@ use std::sync::Arc;
 const MARIADB: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb.binlog");
 const MYSQL: &[u8] = include_bytes!("../../fixtures/binlogs/mysql.binlog");
 
-fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSchema> {
+pub(super) fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSchema> {
     let column = |(name, ty): (&str, SourceType)| Column {
         name: name.into(),
         declared: format!("{ty:?}"),
@@ -37,15 +37,15 @@ fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSchema> {
     })
 }
 
-fn int(bytes: u8, unsigned: bool) -> SourceType {
+pub(super) fn int(bytes: u8, unsigned: bool) -> SourceType {
     SourceType::Int { bytes, unsigned, boolean: false }
 }
 
-fn charset(name: &str) -> Charset {
+pub(super) fn charset(name: &str) -> Charset {
     Charset { name: name.into(), collation: format!("{name}_bin") }
 }
 
-fn text(length_bytes: u8) -> SourceType {
+pub(super) fn text(length_bytes: u8) -> SourceType {
     SourceType::Text { length_bytes, charset: charset("utf8mb4") }
 }
 
@@ -126,7 +126,7 @@ struct Recorded {
 }
 
 /// The events of a file behind its magic number.
-fn events(file: &[u8]) -> Vec<&[u8]> {
+pub(super) fn events(file: &[u8]) -> Vec<&[u8]> {
     let mut rest = file.strip_prefix(b"\xfebin").unwrap();
     let mut events = Vec::new();
     while !rest.is_empty() {
@@ -138,7 +138,7 @@ fn events(file: &[u8]) -> Vec<&[u8]> {
     events
 }
 
-fn start(gtid: GtidSet) -> Position {
+pub(super) fn start(gtid: GtidSet) -> Position {
     Position { binlog: BinlogOffset::new("bin.000002", 4), gtid: Some(gtid) }
 }
 
@@ -177,7 +177,7 @@ fn decode(file: &[u8], flavor: Flavor, tables: Vec<Arc<TableSchema>>) -> Result<
 }
 
 /// A value as the statements in `common.sql` have the server show it.
-fn show(value: &ValueRef<'_>, ty: &SourceType) -> String {
+pub(super) fn show(value: &ValueRef<'_>, ty: &SourceType) -> String {
     let fsp = match ty {
         SourceType::Time { fsp } | SourceType::DateTime { fsp } | SourceType::Timestamp { fsp } => *fsp,
         _ => 0,

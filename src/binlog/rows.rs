@@ -1,7 +1,32 @@
 //! Rows events: the changed rows of one table, lent from the event's bytes.
 //!
 //! Versions 1 (MariaDB) and 2 (MySQL). A value is decoded when its row is asked for; per row nothing is allocated, since the
-//! caller's buffers are filled again. Partial images are refused here, before the first row.
+//! caller's buffers are filled again.
+//!
+//! # Partial images
+//!
+//! Under `binlog_row_image` MINIMAL and NOBLOB an event says by one bitmap per image which columns its rows carry; null
+//! bitmaps cover only those, and MySQL sets the bits beyond the last column at random. A column that is not there is
+//! [`ValueRef::Absent`]. "Key" is below what the server itself chooses: the primary key, else the first declared unique
+//! key without nullable and without prefix columns, else none. Seen on MariaDB 10.11 and MySQL 9.7:
+//!
+//! | image | MINIMAL | NOBLOB |
+//! | --- | --- | --- |
+//! | before | the key; without one, every column | all but BLOB and TEXT outside the key; without a key, every column |
+//! | after, UPDATE | the columns that the statement or a trigger sets, ON UPDATE CURRENT_TIMESTAMP, changed generated columns | these, and all that are neither BLOB nor TEXT |
+//! | after, INSERT | the columns that the statement or a trigger gives, AUTO_INCREMENT, defaults that are computed (CURRENT_TIMESTAMP, expressions), generated columns | these, and all that are neither BLOB nor TEXT |
+//!
+//! - **Absent in an INSERT means the column's default**, a literal: a computed one is always carried. For NOT NULL
+//!   without a default (`sql_mode` not strict) it is the type's own: 0, `''`, the first label, the zero date.
+//! - **Absent in an UPDATE's after image means unchanged**, also for a column of the key. On MariaDB there is an exception that
+//!   cannot be seen: REPLACE and LOAD DATA REPLACE are logged as an UPDATE that carries only the columns given, while the
+//!   row's other columns fall back to their defaults. MariaDB's own replicas go wrong there. MySQL logs the whole row.
+//! - MySQL: REPLACE, `ON DUPLICATE KEY UPDATE` and cascaded changes of children carry whole after images. MariaDB carries
+//!   the columns given, and whole images in tables without a key.
+//! - MariaDB leaves VIRTUAL generated columns out of MINIMAL images, also where their value changes; STORED ones are
+//!   there whenever the row is written. MySQL carries both in an INSERT, and in an UPDATE if they change.
+//! - `INSERT INTO t () VALUES ()` into a table whose key has a literal default carries no column at all: the event has one row of
+//!   no bytes. Several rows of none cannot be: MySQL refuses them, and their keys would be equal.
 //!
 //! What the binlog leaves out is left out: trailing 0x00 bytes of BINARY(n) and of other fixed-length binary strings
 //! (MariaDB's UUID, INET4 and INET6 among them) and trailing blanks of CHAR are not there, and the converter pads.
@@ -64,6 +89,32 @@ pub struct RowsChange<'a> {
     plan: &'a TablePlan,
     at: &'a BinlogOffset,
     rows: Reader<'a>,
+    before: Image<'a>,
+    after: Image<'a>,
+    /// Whether a row that carries nothing has yet to be handed out.
+    bare: bool,
+}
+
+/// Which columns one image of an event's rows carries.
+#[derive(Debug, Clone, Copy)]
+struct Image<'a> {
+    /// A bit per column, the first one lowest; bits beyond the last column mean nothing.
+    present: &'a [u8],
+    /// How many columns are there.
+    columns: usize,
+}
+
+impl<'a> Image<'a> {
+    const NONE: Self = Image { present: &[], columns: 0 };
+
+    fn read(rows: &mut Reader<'a>, width: usize) -> Option<Self> {
+        let present = rows.bytes(width.div_ceil(8))?;
+        let mut columns: usize = present.iter().map(|byte| byte.count_ones() as usize).sum();
+        if let Some(last) = present.last().filter(|_| !width.is_multiple_of(8)) {
+            columns -= (last >> (width % 8)).count_ones() as usize;
+        }
+        Some(Self { present, columns })
+    }
 }
 
 impl<'a> RowsChange<'a> {
@@ -86,22 +137,19 @@ impl<'a> RowsChange<'a> {
                 "rows event of {name} at {at} has {width} columns, its TABLE_MAP has {known}"
             )));
         }
-        let images = if op == Op::Update { 2 } else { 1 };
-        for _ in 0..images {
-            let present = rows.bytes(plan.columns.len().div_ceil(8)).ok_or_else(damaged)?;
-            if !(0..plan.columns.len()).all(|i| bit(present, i)) {
-                return Err(Error::new(
-                    ErrorKind::UnsupportedEvent,
-                    format!("rows of {name} at {at} do not carry all columns"),
-                )
-                .detail("the source writes partial row images (binlog_row_image is MINIMAL or NOBLOB)")
-                .with_hint(format!(
-                    "SET GLOBAL binlog_row_image=FULL; reconnect the writers{}",
-                    super::refusals::COPY_ANEW
-                )));
-            }
+        let mut image = || Image::read(&mut rows, plan.columns.len()).ok_or_else(damaged);
+        let before = if op == Op::Insert { Image::NONE } else { image()? };
+        let after = if op == Op::Delete { Image::NONE } else { image()? };
+        // every row must have bytes, or their number cannot be told
+        if op != Op::Insert && before.columns == 0 {
+            return Err(corrupt(format!("rows event of {name} at {at} has no columns that tell the rows")));
         }
-        Ok(Self { table, op, foreign_key_checks: head.flags & NO_FOREIGN_KEY_CHECKS == 0, plan, at, rows })
+        let bare = op == Op::Insert && after.columns == 0;
+        if bare && !rows.is_empty() {
+            return Err(damaged());
+        }
+        let foreign_key_checks = head.flags & NO_FOREIGN_KEY_CHECKS == 0;
+        Ok(Self { table, op, foreign_key_checks, plan, at, rows, before, after, bare })
     }
 
     /// Fills `images` with the next row; false after the last one. No allocation once the buffers have grown.
@@ -111,16 +159,23 @@ impl<'a> RowsChange<'a> {
     pub fn next_row(&mut self, images: &mut RowImages<'a>) -> Result<bool> {
         images.before.clear();
         images.after.clear();
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && !std::mem::take(&mut self.bare) {
             return Ok(false);
         }
         if self.op != Op::Insert {
-            self.image(&mut images.before)?;
+            self.image(self.before, &mut images.before)?;
         }
         if self.op != Op::Delete {
-            self.image(&mut images.after)?;
+            self.image(self.after, &mut images.after)?;
         }
         Ok(true)
+    }
+
+    /// Whether the rows lack columns, which are [`ValueRef::Absent`] then.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        let all = self.plan.columns.len();
+        self.op != Op::Insert && self.before.columns < all || self.op != Op::Delete && self.after.columns < all
     }
 
     /// Bytes of rows not read yet.
@@ -129,10 +184,13 @@ impl<'a> RowsChange<'a> {
         self.rows.rest().len()
     }
 
-    fn image(&mut self, values: &mut Vec<ValueRef<'a>>) -> Result<()> {
+    fn image(&mut self, image: Image<'a>, values: &mut Vec<ValueRef<'a>>) -> Result<()> {
         let columns = &self.plan.columns;
-        let Some(nulls) = self.rows.bytes(columns.len().div_ceil(8)) else { return Err(self.damaged(None)) };
+        let Some(nulls) = self.rows.bytes(image.columns.div_ceil(8)) else { return Err(self.damaged(None)) };
         values.reserve(columns.len());
+        if image.columns < columns.len() {
+            return self.partial_image(image, nulls, values);
+        }
         for (i, column) in columns.iter().enumerate() {
             let value = if bit(nulls, i) { Some(ValueRef::Null) } else { read_value(&mut self.rows, *column) };
             match value {
@@ -141,6 +199,32 @@ impl<'a> RowsChange<'a> {
             }
         }
         Ok(())
+    }
+
+    fn partial_image(&mut self, image: Image<'a>, nulls: &'a [u8], values: &mut Vec<ValueRef<'a>>) -> Result<()> {
+        let mut carried = 0;
+        for (i, column) in self.plan.columns.iter().enumerate() {
+            if !bit(image.present, i) {
+                values.push(ValueRef::Absent);
+                continue;
+            }
+            let value = if bit(nulls, carried) { Some(ValueRef::Null) } else { read_value(&mut self.rows, *column) };
+            carried += 1;
+            match value {
+                Some(value) => values.push(value),
+                None => return Err(self.damaged(Some(i))),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a row without all of its columns is to whoever needs them.
+    #[must_use]
+    pub fn refuse_partial(&self) -> Error {
+        let name = &self.plan.schema.name;
+        Error::new(ErrorKind::UnsupportedEvent, format!("rows of {name} at {} do not carry all columns", self.at))
+            .detail("the source writes partial row images (binlog_row_image is MINIMAL or NOBLOB)")
+            .with_hint(format!("SET GLOBAL binlog_row_image=FULL; reconnect the writers{}", super::refusals::COPY_ANEW))
     }
 
     #[cold]

@@ -169,6 +169,7 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
     fn event(&mut self, event: &RawEvent) -> Result<bool> {
         match self.decoder.decode(frame(event))? {
             Decoded::Nothing => {}
+            Decoded::Rows(rows) if rows.is_partial() => return Err(rows.refuse_partial()),
             Decoded::Rows(mut rows) => {
                 let mut images = RowImages::default();
                 let now = Instant::now();
