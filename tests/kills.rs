@@ -297,6 +297,7 @@ slices! {
     mariadb_1: MariaDb 1
     mariadb_2: MariaDb 2
     mariadb_3: MariaDb 3
+    mariadb_11_8: MariaDb118 0
     mysql_0: MySql 0
     mysql_1: MySql 1
     mysql_2: MySql 2

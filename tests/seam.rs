@@ -6,7 +6,7 @@
 
 use crate::support::{DATABASE, Setup, Watch, World, tail};
 use mysql_async::prelude::Queryable;
-use sirenia::embedded::SourceKind::{self, MariaDb, MySql};
+use sirenia::embedded::SourceKind::{self, MariaDb, MariaDb118, MySql};
 use std::time::{Duration, Instant};
 
 const HELD: [&str; 6] = [
@@ -20,7 +20,7 @@ const HELD: [&str; 6] = [
 
 fn hold(kind: SourceKind) -> &'static [&'static str] {
     match kind {
-        MariaDb => &[
+        MariaDb | MariaDb118 => &[
             "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC'",
             "SET GLOBAL rpl_semi_sync_master_timeout = 3600000",
             "SET GLOBAL rpl_semi_sync_master_wait_no_slave = ON",
@@ -38,13 +38,13 @@ fn hold(kind: SourceKind) -> &'static [&'static str] {
 
 fn release(kind: SourceKind) -> &'static str {
     match kind {
-        MariaDb => "SET GLOBAL rpl_semi_sync_master_enabled = OFF",
+        MariaDb | MariaDb118 => "SET GLOBAL rpl_semi_sync_master_enabled = OFF",
         MySql => "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
     }
 }
 
 async fn end_of_binlog(world: &World) -> u64 {
-    let status = if world.setup.kind == MySql { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" };
+    let status = world.setup.kind.status_statement();
     let row: mysql_async::Row = world.source().await.query_first(status).await.unwrap().unwrap();
     row.get(1).unwrap()
 }
@@ -129,6 +129,8 @@ macro_rules! seams {
 seams! {
     mariadb_by_gtid: MariaDb true false
     mariadb_by_file: MariaDb false false
+    mariadb_11_8_by_gtid: MariaDb118 true false
+    mariadb_11_8_by_file: MariaDb118 false false
     mariadb_by_gtid_with_a_table_without_a_key: MariaDb true true
     mysql_by_gtid: MySql true false
     mysql_by_file: MySql false false

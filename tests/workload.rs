@@ -362,7 +362,7 @@ async fn workload(setup: Setup) {
     let mut replicator = world.replicate(&[]);
     world.caught_up().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let after = after(scale, setup.kind == SourceKind::MariaDb || !setup.gtid);
+    let after = after(scale, setup.kind.is_mariadb() || !setup.gtid);
     world.run_on_one(&after).await;
     stop.store(true, Ordering::Relaxed);
     let mut committed = 0;
@@ -396,6 +396,16 @@ async fn mariadb_by_file_with_full_metadata() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mariadb_by_file_with_least_metadata() {
     workload(Setup { kind: SourceKind::MariaDb, gtid: false, full_metadata: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mariadb_11_8_by_gtid_with_full_metadata() {
+    workload(Setup { kind: SourceKind::MariaDb118, gtid: true, full_metadata: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mariadb_11_8_by_file_with_least_metadata() {
+    workload(Setup { kind: SourceKind::MariaDb118, gtid: false, full_metadata: false }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,8 @@ use std::process::Command;
 pub(super) struct MariaDb {
     pub server: PathBuf,
     pub install_db: PathBuf,
+    /// `usr` of an unpacked server; none where the programs know by themselves where their files are.
+    pub basedir: Option<PathBuf>,
 }
 
 /// MariaDB as the system's packages install it.
@@ -17,16 +19,38 @@ pub(super) fn mariadb() -> Result<MariaDb> {
     Ok(MariaDb {
         server: on_path("mariadbd").ok_or_else(|| missing("mariadbd"))?,
         install_db: on_path("mariadb-install-db").ok_or_else(|| missing("mariadb-install-db"))?,
+        basedir: None,
+    })
+}
+
+/// MariaDB 11.8 as `scripts/setup` unpacked it.
+pub(super) fn mariadb_118() -> Result<MariaDb> {
+    let usr = unpacked("mariadb-11.8", "usr/sbin/mariadbd", "mariadb")?.join("usr");
+    Ok(MariaDb {
+        server: usr.join("sbin/mariadbd"),
+        install_db: usr.join("bin/mariadb-install-db"),
+        basedir: Some(usr),
     })
 }
 
 /// The root of the MySQL that `scripts/setup` unpacked.
 pub(super) fn mysql() -> Result<PathBuf> {
-    let mut roots = servers().into_iter().map(|servers| servers.join("mysql"));
-    roots.find(|root| root.join("usr/sbin/mysqld").is_file()).ok_or_else(|| {
+    unpacked("mysql", "usr/sbin/mysqld", "mysql")
+}
+
+/// The folder of the programs of the PostgreSQL 18 that `scripts/setup` unpacked.
+pub(super) fn postgres_18() -> Result<PathBuf> {
+    let bin = "usr/lib/postgresql/18/bin";
+    Ok(unpacked("postgresql-18", &format!("{bin}/postgres"), "postgresql")?.join(bin))
+}
+
+/// The root of a server that `scripts/setup <part>` unpacks.
+fn unpacked(folder: &str, program: &str, part: &str) -> Result<PathBuf> {
+    let mut roots = servers().into_iter().map(|servers| servers.join(folder));
+    roots.find(|root| root.join(program).is_file()).ok_or_else(|| {
         missing(
-            "target/servers/mysql",
-            "./scripts/setup mysql (SIRENIA_SERVERS names another folder than target/servers)",
+            &format!("target/servers/{folder}"),
+            &format!("./scripts/setup {part} (SIRENIA_SERVERS names another folder than target/servers)"),
         )
     })
 }

@@ -2,24 +2,35 @@
 
 use super::find;
 use super::process::run;
-use super::source::{SourceOptions, users_sql};
+use super::source::{SourceKind, SourceOptions, users_sql};
 use super::template;
 use crate::error::Result;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// The programs of that MariaDB.
+fn find(kind: SourceKind) -> Result<find::MariaDb> {
+    if kind == SourceKind::MariaDb118 { find::mariadb_118() } else { find::mariadb() }
+}
+
 /// The server's program with the options that every run of it needs.
-pub(super) fn program() -> Result<Vec<OsString>> {
-    let mut command = vec![find::mariadb()?.server.into(), "--no-defaults".into()];
+pub(super) fn program(kind: SourceKind) -> Result<Vec<OsString>> {
+    let programs = find(kind)?;
+    let mut command = vec![programs.server.into(), "--no-defaults".into()];
+    if let Some(usr) = programs.basedir {
+        command.push(option("--lc-messages-dir=", &usr.join("share/mariadb")));
+        command.push(option("--plugin-dir=", &usr.join("lib/mysql/plugin")));
+        command.push(option("--basedir=", &usr));
+    }
     command.extend(super::source::as_root().map(OsString::from));
     Ok(command)
 }
 
 /// Puts an initialised data directory into the folder.
-pub(super) fn data_dir(folder: &Path) -> Result<PathBuf> {
-    let programs = find::mariadb()?;
+pub(super) fn data_dir(kind: SourceKind, folder: &Path) -> Result<PathBuf> {
+    let programs = find(kind)?;
     let version = find::version(&programs.server).unwrap_or_default();
-    let server = program()?;
+    let server = program(kind)?;
     template::data_dir(folder, &format!("mariadb-{version}"), |work| {
         let data = work.join("data");
         let mut install: Vec<OsString> = vec![programs.install_db.clone().into(), "--no-defaults".into()];
@@ -29,6 +40,11 @@ pub(super) fn data_dir(folder: &Path) -> Result<PathBuf> {
                 .map(OsString::from),
         );
         install.push(option("--datadir=", &data));
+        if let Some(usr) = &programs.basedir {
+            // it looks its own host name up otherwise, with a program that is not where it expects it
+            install.push("--force".into());
+            install.push(option("--basedir=", usr));
+        }
         run("mariadb-install-db", &install, "", work)?;
 
         // it also makes root for the machine's names without a password, and perhaps an anonymous user

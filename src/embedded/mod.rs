@@ -27,7 +27,7 @@ mod template;
 pub use companion::Companion;
 pub use folder::Folder;
 pub use port::free_port;
-pub use postgres::{TargetOptions, TargetServer};
+pub use postgres::{TargetOptions, TargetServer, TargetVersion};
 pub use source::{RowMetadata, SourceKind, SourceOptions, SourceServer};
 
 /// The password of the administrators (`root`, `postgres`) of the embedded servers, which listen on loopback only.

@@ -20,9 +20,31 @@ use std::time::Duration;
 
 const PORT_TRIES: u32 = 5;
 
+/// Which PostgreSQL the target is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum TargetVersion {
+    /// That of the system's packages.
+    #[default]
+    System,
+    /// PostgreSQL 18, as unpacked by `scripts/setup`.
+    V18,
+}
+
+impl TargetVersion {
+    /// The folder of its programs.
+    fn programs(self) -> Result<PathBuf> {
+        match self {
+            Self::System => find::postgres(),
+            Self::V18 => find::postgres_18(),
+        }
+    }
+}
+
 /// How a target is set up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetOptions {
+    /// Which server.
+    pub version: TargetVersion,
     /// Whether commits survive a crash of the machine (`fsync`). Without it they still survive a crash of the server.
     pub durable: bool,
     /// More settings, `name=value`; they come last and so win over ours.
@@ -46,10 +68,11 @@ impl TargetServer {
     /// `Config` when the server is not installed; `TargetUnavailable`, with the end of the server's log, when it does not
     /// start.
     pub async fn start(options: TargetOptions) -> Result<Self> {
-        let folder = tokio::task::spawn_blocking(|| {
-            find::postgres()?; // says what is missing before anything is made
+        let version = options.version;
+        let folder = tokio::task::spawn_blocking(move || {
+            version.programs()?; // says what is missing before anything is made
             let folder = Folder::new("postgres")?;
-            data_dir(folder.path())?;
+            data_dir(version, folder.path())?;
             Ok(folder)
         });
         let folder = folder.await.map_err(|e| Error::new(ErrorKind::Bug, "initialising panicked").with_source(e))??;
@@ -149,7 +172,7 @@ impl TargetServer {
     async fn launch(&mut self) -> Result<()> {
         let data = self.folder.path().join("data");
         let mut command = as_postgres()?;
-        command.extend([find::postgres()?.join("postgres").into(), "-D".into(), data.clone().into()]);
+        command.extend([self.options.version.programs()?.join("postgres").into(), "-D".into(), data.clone().into()]);
         let fsync = if self.options.durable { "on" } else { "off" };
         let ours = [
             format!("port={}", self.port),
@@ -183,8 +206,8 @@ fn is_ready(data: &Path, pid: u32) -> bool {
 }
 
 /// Puts an initialised data directory into the folder.
-fn data_dir(folder: &Path) -> Result<PathBuf> {
-    let bin = find::postgres()?;
+fn data_dir(version: TargetVersion, folder: &Path) -> Result<PathBuf> {
+    let bin = version.programs()?;
     let version = find::version(&bin.join("postgres")).unwrap_or_default();
     template::data_dir(folder, &format!("postgres-{version}"), |work| {
         let failed = |e| Error::new(ErrorKind::Io, "cannot prepare PostgreSQL's data directory").with_source(e);

@@ -22,14 +22,31 @@ const PORT_TRIES: u32 = 5;
 pub enum SourceKind {
     /// MariaDB, of the system's packages.
     MariaDb,
+    /// MariaDB 11.8, as unpacked by `scripts/setup`.
+    MariaDb118,
     /// MySQL, as unpacked by `scripts/setup`.
     MySql,
+}
+
+impl SourceKind {
+    /// Whether it is one of the MariaDB versions.
+    #[must_use]
+    pub fn is_mariadb(self) -> bool {
+        self != Self::MySql
+    }
+
+    /// The statement that shows the binlog's write position.
+    #[must_use]
+    pub fn status_statement(self) -> &'static str {
+        if self.is_mariadb() { "SHOW MASTER STATUS" } else { "SHOW BINARY LOG STATUS" }
+    }
 }
 
 impl fmt::Display for SourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MariaDb => "mariadb",
+            Self::MariaDb118 => "mariadb-11.8",
             Self::MySql => "mysql",
         })
     }
@@ -41,11 +58,10 @@ impl FromStr for SourceKind {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "mariadb" => Ok(Self::MariaDb),
+            "mariadb-11.8" => Ok(Self::MariaDb118),
             "mysql" => Ok(Self::MySql),
-            _ => {
-                Err(Error::new(ErrorKind::Usage, format!("unknown kind of source: {text}"))
-                    .with_hint("mariadb or mysql"))
-            }
+            _ => Err(Error::new(ErrorKind::Usage, format!("unknown kind of source: {text}"))
+                .with_hint("mariadb, mariadb-11.8 or mysql")),
         }
     }
 }
@@ -66,7 +82,7 @@ impl RowMetadata {
     #[must_use]
     pub fn least(kind: SourceKind) -> Self {
         match kind {
-            SourceKind::MariaDb => Self::NoLog,
+            SourceKind::MariaDb | SourceKind::MariaDb118 => Self::NoLog,
             SourceKind::MySql => Self::Minimal,
         }
     }
@@ -119,7 +135,7 @@ impl SourceServer {
             program(kind)?; // says what is missing before anything is made
             let folder = Folder::new(&kind.to_string())?;
             match kind {
-                SourceKind::MariaDb => mariadb::data_dir(folder.path())?,
+                SourceKind::MariaDb | SourceKind::MariaDb118 => mariadb::data_dir(kind, folder.path())?,
                 SourceKind::MySql => mysql::data_dir(folder.path())?,
             };
             Ok(folder)
@@ -244,7 +260,7 @@ impl SourceServer {
 
     async fn launch(&mut self) -> Result<()> {
         let (name, options) = match self.kind {
-            SourceKind::MariaDb => ("mariadb", mariadb::options(&self.options)),
+            SourceKind::MariaDb | SourceKind::MariaDb118 => ("mariadb", mariadb::options(&self.options)),
             SourceKind::MySql if self.options.row_metadata == RowMetadata::NoLog => {
                 return Err(Error::new(ErrorKind::Config, "MySQL has no binlog_row_metadata=NO_LOG")
                     .with_hint("RowMetadata::least gives the least of each server"));
@@ -268,7 +284,7 @@ impl SourceServer {
 
 fn program(kind: SourceKind) -> Result<Vec<std::ffi::OsString>> {
     match kind {
-        SourceKind::MariaDb => mariadb::program(),
+        SourceKind::MariaDb | SourceKind::MariaDb118 => mariadb::program(kind),
         SourceKind::MySql => mysql::program(),
     }
 }

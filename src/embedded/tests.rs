@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const KINDS: [SourceKind; 2] = [SourceKind::MariaDb, SourceKind::MySql];
+const KINDS: [SourceKind; 3] = [SourceKind::MariaDb, SourceKind::MariaDb118, SourceKind::MySql];
 
 pub(super) async fn mysql(server: &SourceServer, database: &str) -> mysql_async::Conn {
     mysql_async::Conn::from_url(server.url(database)).await.unwrap()
@@ -89,23 +89,28 @@ async fn two_servers_are_two_identities() {
 
 #[tokio::test]
 async fn a_target_keeps_its_data_over_crash_and_restart() {
-    let mut server = TargetServer::start(TargetOptions::default()).await.unwrap();
-    let client = postgres(&server).await;
-    client.batch_execute("CREATE TABLE t (id int); INSERT INTO t VALUES (7)").await.unwrap();
-    server.kill();
-    server.restart().await.unwrap();
-    let client = postgres(&server).await;
-    assert_eq!(client.query_one("SELECT id FROM t", &[]).await.unwrap().get::<_, i32>(0), 7);
-    let wrong = server.url_as("postgres", "wrong", "postgres");
-    assert!(tokio_postgres::connect(&wrong, tokio_postgres::NoTls).await.is_err(), "passwords are checked");
-    server.restart_with(TargetOptions { durable: true, extra: vec!["work_mem=1MB".to_owned()] }).await.unwrap();
-    let client = postgres(&server).await;
-    let settings = "SELECT current_setting('fsync') || current_setting('work_mem')";
-    assert_eq!(client.query_one(settings, &[]).await.unwrap().get::<_, String>(0), "on1MB");
-    let (pid, folder) = (server.pid().unwrap(), server.folder().path().to_owned());
-    drop(server);
-    assert!(!is_running(pid) && !folder.exists());
-    assert_eq!(processes_of(&folder), Vec::<String>::new());
+    for (version, says) in [(TargetVersion::System, None), (TargetVersion::V18, Some("18"))] {
+        let mut server = TargetServer::start(TargetOptions { version, ..TargetOptions::default() }).await.unwrap();
+        let client = postgres(&server).await;
+        client.batch_execute("CREATE TABLE t (id int); INSERT INTO t VALUES (7)").await.unwrap();
+        server.kill();
+        server.restart().await.unwrap();
+        let client = postgres(&server).await;
+        assert_eq!(client.query_one("SELECT id FROM t", &[]).await.unwrap().get::<_, i32>(0), 7);
+        let found: String = client.query_one("SHOW server_version", &[]).await.unwrap().get(0);
+        assert!(says.is_none_or(|says| found.starts_with(says)), "{found}");
+        let wrong = server.url_as("postgres", "wrong", "postgres");
+        assert!(tokio_postgres::connect(&wrong, tokio_postgres::NoTls).await.is_err(), "passwords are checked");
+        let extra = vec!["work_mem=1MB".to_owned()];
+        server.restart_with(TargetOptions { version, durable: true, extra }).await.unwrap();
+        let client = postgres(&server).await;
+        let settings = "SELECT current_setting('fsync') || current_setting('work_mem')";
+        assert_eq!(client.query_one(settings, &[]).await.unwrap().get::<_, String>(0), "on1MB");
+        let (pid, folder) = (server.pid().unwrap(), server.folder().path().to_owned());
+        drop(server);
+        assert!(!is_running(pid) && !folder.exists());
+        assert_eq!(processes_of(&folder), Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

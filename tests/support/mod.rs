@@ -8,7 +8,9 @@ pub use outcome::{Outcome, Report, SECRET};
 pub use watch::Watch;
 
 use mysql_async::prelude::Queryable;
-use sirenia::embedded::{RowMetadata, SourceKind, SourceOptions, SourceServer, TargetOptions, TargetServer};
+use sirenia::embedded::{
+    RowMetadata, SourceKind, SourceOptions, SourceServer, TargetOptions, TargetServer, TargetVersion,
+};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,8 +56,14 @@ impl World {
     }
 
     pub async fn with_options(setup: Setup, options: SourceOptions) -> Self {
+        Self::into(setup, options, TargetVersion::System).await
+    }
+
+    /// With a chosen PostgreSQL as the target.
+    pub async fn into(setup: Setup, options: SourceOptions, version: TargetVersion) -> Self {
         let source = SourceServer::start(setup.kind, options).await.expect("the source starts");
-        let target = TargetServer::start(TargetOptions::default()).await.expect("the target starts");
+        let target = TargetOptions { version, ..TargetOptions::default() };
+        let target = TargetServer::start(target).await.expect("the target starts");
         let log = source.folder().path().join("sirenia.log");
         let world = Self { source, target, setup, config: String::new(), log };
         let mut root = mysql_async::Conn::from_url(world.source.url("mysql")).await.expect("login");
@@ -134,10 +142,7 @@ impl World {
     /// Waits until everything that is committed on the source now has been applied. Panics with the log otherwise.
     pub async fn caught_up(&self) {
         let mut source = self.source().await;
-        let status = match self.setup.kind {
-            SourceKind::MySql => "SHOW BINARY LOG STATUS",
-            SourceKind::MariaDb => "SHOW MASTER STATUS",
-        };
+        let status = self.setup.kind.status_statement();
         let row: mysql_async::Row = source.query_first(status).await.expect("status").expect("the binlog is on");
         let (file, offset): (String, u64) = (row.get(0).expect("file"), row.get(1).expect("offset"));
         let sql = "SELECT phase, position->'binlog'->>'file', (position->'binlog'->>'offset')::bigint FROM sirenia.checkpoint";

@@ -75,10 +75,7 @@ impl Servers {
 
     /// Name and version of both servers.
     pub async fn versions(&self) -> Result<(String, String)> {
-        let name = match self.source.kind() {
-            SourceKind::MariaDb => "MariaDB",
-            SourceKind::MySql => "MySQL",
-        };
+        let name = if self.source.kind().is_mariadb() { "MariaDB" } else { "MySQL" };
         let mut source = connect_source(&self.source.url("")).await?;
         let version: Option<String> =
             source.query_first("SELECT @@version").await.map_err(|error| on_source("ask for its version", error))?;
@@ -94,10 +91,7 @@ impl Servers {
 
     /// Where the source's log ends now: file and offset.
     pub async fn source_end(&self) -> Result<(String, u64)> {
-        let statement = match self.source.kind() {
-            SourceKind::MariaDb => "SHOW MASTER STATUS",
-            SourceKind::MySql => "SHOW BINARY LOG STATUS",
-        };
+        let statement = self.source.kind().status_statement();
         let mut source = connect_source(&self.source.url("")).await?;
         let row: Option<mysql_async::Row> =
             source.query_first(statement).await.map_err(|error| on_source("ask where its log ends", error))?;

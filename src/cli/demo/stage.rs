@@ -7,7 +7,7 @@ use super::screen::Screen;
 use super::servers::{DATABASE, Servers};
 use super::watch::{Seen, Watch};
 use super::work::Work;
-use crate::embedded::{PASSWORD, SourceKind};
+use crate::embedded::PASSWORD;
 use crate::error::{Error, ErrorKind, Result};
 use std::time::{Duration, Instant};
 
@@ -138,10 +138,7 @@ impl<'a> Stage<'a> {
     /// How to look around, for people.
     pub fn how_to_connect(&self) -> String {
         let (source, http) = (self.servers.source.port(), self.replicator.http());
-        let client = match self.servers.source.kind() {
-            SourceKind::MariaDb => "mariadb",
-            SourceKind::MySql => "mysql",
-        };
+        let client = if self.servers.source.kind().is_mariadb() { "mariadb" } else { "mysql" };
         let (target, log) = (self.servers.target_url(), self.servers.source.folder().path().join("sirenia.log"));
         format!(
             "\nAll of it still runs; what you change on the source goes to the target.\n\
