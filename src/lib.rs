@@ -23,5 +23,6 @@ pub mod schema;
 pub mod source;
 pub mod status;
 pub mod target;
+pub mod tls;
 pub mod value;
 pub mod verify;

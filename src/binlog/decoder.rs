@@ -169,8 +169,7 @@ impl Decoder {
 
     /// The next file. A real ROTATE ends its file; a made-up one says where the server starts to send.
     fn rotate<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
-        let (file, offset) =
-            event::rotate(frame.body, &self.here().file).ok_or_else(|| self.damaged("ROTATE event"))?;
+        let (file, offset) = event::rotate(frame.body).ok_or_else(|| self.damaged("ROTATE event"))?;
         if frame.header.is_artificial() || frame.header.log_pos == 0 {
             self.tracker.switch(file, offset);
             let position = self.tracker.position();

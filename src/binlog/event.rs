@@ -145,6 +145,36 @@ fn read_header(reader: &mut Reader<'_>) -> Option<EventHeader> {
     })
 }
 
+/// Whether the events of a file end in a checksum, asked of the first event of the file, its FORMAT_DESCRIPTION (servers
+/// from MySQL 5.6 and MariaDB 5.3 on). None for any other event; inner none when it is cut off or the algorithm unknown.
+#[must_use]
+pub fn logs_checksums(event: &[u8]) -> Option<Option<bool>> {
+    let header = read_header(&mut Reader::new(event))?;
+    // the algorithm stands before the description's own checksum, which has its place even where there are none
+    let algorithm = || event.get(HEADER_BYTES..)?.split_last_chunk::<4>()?.0.last().copied();
+    (header.event_type == types::FORMAT_DESCRIPTION).then(|| match algorithm()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    })
+}
+
+/// Whether the event is a ROTATE that stands in no file: it may come before the file whose description says whether it
+/// ends in a checksum.
+#[must_use]
+pub fn is_artificial_rotate(event: &[u8]) -> bool {
+    read_header(&mut Reader::new(event))
+        .is_some_and(|header| header.event_type == types::ROTATE && (header.is_artificial() || header.log_pos == 0))
+}
+
+/// Whether the event's last four bytes are its checksum.
+#[must_use]
+pub fn has_checksum(event: &[u8]) -> bool {
+    event
+        .split_last_chunk::<4>()
+        .is_some_and(|(covered, stored)| crc32fast::hash(covered) == u32::from_le_bytes(*stored))
+}
+
 /// The checksum of an event that ends in 4 checksum bytes.
 fn crc32(bytes: &[u8], event_type: u8) -> u32 {
     let covered = &bytes[..bytes.len().saturating_sub(4)];
@@ -162,26 +192,12 @@ fn crc32(bytes: &[u8], event_type: u8) -> u32 {
     }
 }
 
-/// ROTATE: the file that follows, and where in it. `known` is the file that we are in or asked for.
-///
-/// The first event of a connection comes before the format description, and a client library that learns only from
-/// that whether there are checksums (`mysql_common` does) leaves this one's at the end of the name. Names end in a dot and
-/// at least six digits.
-pub(super) fn rotate<'a>(body: &'a [u8], known: &str) -> Option<(&'a str, u64)> {
+/// ROTATE: the file that follows, and where in it.
+pub(super) fn rotate(body: &[u8]) -> Option<(&str, u64)> {
     let mut reader = Reader::new(body);
     let position = reader.u64()?;
-    let whole = reader.rest();
-    let short = whole.get(..whole.len().saturating_sub(4)).unwrap_or_default();
-    let checksum =
-        whole != known.as_bytes() && (short == known.as_bytes() || !is_numbered(whole) && is_numbered(short));
-    let file = std::str::from_utf8(if checksum { short } else { whole }).ok()?;
+    let file = std::str::from_utf8(reader.rest()).ok()?;
     (!file.is_empty()).then_some((file, position))
-}
-
-/// Whether the bytes end as the name of a binlog file.
-fn is_numbered(name: &[u8]) -> bool {
-    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    digits >= 6 && name.len().checked_sub(digits + 1).is_some_and(|dot| name[dot] == b'.')
 }
 
 /// FORMAT_DESCRIPTION: binlog version and length of the common header.
@@ -268,18 +284,14 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_left_behind_the_file_name_is_not_part_of_it() {
-        let body = |name: &[u8]| [&4_u64.to_le_bytes()[..], name].concat();
-        for (name, known, expected) in [
-            (&b"bin.000002"[..], "bin.000001", Some("bin.000002")),
-            (b"bin.000002\x9f\x01\xff\x20", "bin.000001", Some("bin.000002")),
-            (b"bin.0000021234", "bin.000002", Some("bin.000002")),
-            (b"bin.0000021234", "bin.0000021234", Some("bin.0000021234")),
-            (b"odd", "bin.000001", Some("odd")),
-            (b"", "bin.000001", None),
-        ] {
-            assert_eq!(rotate(&body(name), known), expected.map(|file| (file, 4)));
-        }
+    fn whether_there_are_checksums_is_known_from_the_bytes() {
+        let rotate = event(types::ROTATE, 0x20, 0, &[&4_u64.to_le_bytes()[..], b"bin.000002"].concat());
+        assert!(is_artificial_rotate(&rotate) && has_checksum(&rotate) && !has_checksum(&rotate[..rotate.len() - 4]));
+        let real = event(types::ROTATE, 0, 100, &[0; 12]);
+        assert!(!is_artificial_rotate(&real) && logs_checksums(&real).is_none());
+        let described = |algorithm| logs_checksums(&event(types::FORMAT_DESCRIPTION, 0, 100, &[0, 0, algorithm]));
+        assert_eq!([0, 1, 2].map(described), [Some(Some(false)), Some(Some(true)), Some(None)]);
+        assert_eq!(logs_checksums(&event(types::FORMAT_DESCRIPTION, 0, 100, &[])), Some(None));
     }
 
     #[test]

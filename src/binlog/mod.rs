@@ -32,7 +32,7 @@ mod tracker;
 
 pub use affects::{Affects, affects};
 pub use decoder::{Decoded, Decoder};
-pub use event::{EventHeader, Frame};
+pub use event::{EventHeader, Frame, has_checksum, is_artificial_rotate, logs_checksums};
 pub use query::{Statement, classify};
 pub use rows::RowsChange;
 

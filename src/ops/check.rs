@@ -38,13 +38,14 @@ struct Source {
 }
 
 async fn source(config: &Config, findings: &mut Findings) -> Result<Source> {
-    let mut conn = source_connect::connect(&source_config(config)).await?;
+    let address = source_config(config);
+    let mut conn = source_connect::connect(&address).await?;
     let facts = ServerFacts::read(&mut conn).await?;
     findings.facts.push(("source", facts.version_text.clone()));
     let catalog = catalog::read(&mut conn, facts.flavor, &config.mapping).await?;
     let rows: u64 = catalog.tables.iter().map(|table| table.estimated_rows).sum();
     findings.facts.push(("tables", format!("{} with about {rows} rows", catalog.tables.len())));
-    let found = preflight::check(&mut conn, &facts, &config.mapping, &catalog).await?;
+    let found = preflight::check(&address, &mut conn, &facts, &config.mapping, &catalog).await?;
     findings.facts.push(("start", found.way));
     findings.problems.extend(found.problems);
     findings.warnings.extend(found.warnings);

@@ -3,7 +3,6 @@
 //! A pipeline that has a checkpoint goes on with the schema that was stored with it; one that has none takes its first
 //! position here and creates tables and control rows, before a row is read.
 
-use super::decode::frame;
 use super::state::{Context, identity_of, source_config, target_config};
 use crate::binlog::Decoder;
 use crate::config::{BigintUnsigned, Config, TinyInt1};
@@ -190,7 +189,7 @@ async fn identity_at(context: &Context, position: &Position) -> Result<SourceIde
     let mut transport = BinlogTransport::open(&context.source, &context.facts, position, context.server_id).await?;
     let mut decoder = Decoder::new(context.facts.flavor, position.clone(), Vec::new());
     loop {
-        decoder.decode(frame(&transport.next().await?))?;
+        decoder.decode(transport.next().await?.frame()?)?;
         if let Some((file, created, server_id)) = decoder.file_fingerprint() {
             let identity = SourceIdentity {
                 binlog_file: file.to_owned(),
@@ -207,7 +206,7 @@ async fn identity_at(context: &Context, position: &Position) -> Result<SourceIde
 /// Runs the preflight: logs its warnings, refuses its problems. XA transactions only matter where a copy begins.
 async fn check(context: &Context, conn: &mut Conn, catalog: &Catalog, resuming: bool) -> Result<()> {
     let Preflight { mut problems, warnings, .. } =
-        preflight::check(conn, &context.facts, &context.config.mapping, catalog).await?;
+        preflight::check(&context.source, conn, &context.facts, &context.config.mapping, catalog).await?;
     problems.retain(|problem| !(resuming && problem.kind() == ErrorKind::PreparedXa));
     if !resuming {
         for warning in warnings {

@@ -6,7 +6,7 @@
 //! (throughput). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
 
 use crate::batch::{Batch, Batcher};
-use crate::binlog::{Decoded, Decoder, EventHeader, Frame};
+use crate::binlog::{Decoded, Decoder};
 use crate::change::{Boundary, DdlStatement, RowImages};
 use crate::error::Result;
 use crate::position::BinlogOffset;
@@ -49,13 +49,7 @@ pub fn frame_queue(bytes: usize) -> (FrameSender, FrameReceiver) {
 }
 
 fn permits_of(event: &RawEvent, most: usize) -> usize {
-    (event.body().len() / PERMIT + 1).min(most)
-}
-
-/// The event as the decoder takes it.
-pub(super) fn frame(event: &RawEvent) -> Frame<'_> {
-    let &RawEvent { timestamp, event_type, server_id, event_size, log_pos, flags, .. } = event;
-    Frame { header: EventHeader { timestamp, event_type, server_id, event_size, log_pos, flags }, body: event.body() }
+    (event.len() / PERMIT + 1).min(most)
 }
 
 impl FrameSender {
@@ -167,7 +161,7 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
 
     /// Decodes one event into the batcher; false when the receiver of batches has gone.
     fn event(&mut self, event: &RawEvent) -> Result<bool> {
-        match self.decoder.decode(frame(event))? {
+        match self.decoder.decode(event.frame()?)? {
             Decoded::Nothing => {}
             Decoded::Rows(rows) if rows.is_partial() => return Err(rows.refuse_partial()),
             Decoded::Rows(mut rows) => {

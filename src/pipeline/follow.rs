@@ -91,7 +91,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
     let reading = async move {
         loop {
             let event = transport.next().await?;
-            bytes_received.inc_by(u64::from(event.event_size));
+            bytes_received.inc_by(event.len() as u64);
             if !frames.send(event).await {
                 return std::future::pending::<Result<Followed>>().await; // the decoding thread says why
             }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a connection may take, TLS and login included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The largest packet taken from the server: the protocol's and `max_allowed_packet`'s own limit, 1 GiB.
 const MAX_PACKET: usize = 1 << 30;
 
@@ -151,13 +151,7 @@ fn decode(text: &str) -> Result<String> {
 /// # Errors
 /// `UnknownHost`, `SourceUnavailable`, `AccessDenied` or `Config` (TLS).
 pub async fn connect(config: &SourceConfig) -> Result<Conn> {
-    if config.socket.is_none() {
-        let _addresses = tokio::net::lookup_host((config.host.as_str(), config.port)).await.map_err(|error| {
-            Error::new(ErrorKind::UnknownHost, format!("the source's host name {:?} does not resolve", config.host))
-                .with_hint("correct the host in SIRENIA_SOURCE_URL or source.url, or its name service")
-                .with_source(error)
-        })?;
-    }
+    resolve(config).await?;
     let first_tls = config.socket.is_none() && config.tls != Tls::Off;
     let mut conn = match open(config, first_tls).await? {
         Ok(conn) => conn,
@@ -168,6 +162,27 @@ pub async fn connect(config: &SourceConfig) -> Result<Conn> {
     };
     prepare_session(&mut conn).await.map_err(|error| classify(error, "cannot set up the session on the source"))?;
     Ok(conn)
+}
+
+/// Tells a host's name that does not resolve from a host that does not answer.
+///
+/// # Errors
+/// `UnknownHost`.
+pub(super) async fn resolve(config: &SourceConfig) -> Result<()> {
+    if config.socket.is_none() {
+        let _addresses = tokio::net::lookup_host((config.host.as_str(), config.port)).await.map_err(|error| {
+            Error::new(ErrorKind::UnknownHost, format!("the source's host name {:?} does not resolve", config.host))
+                .with_hint("correct the host in SIRENIA_SOURCE_URL or source.url, or its name service")
+                .with_source(error)
+        })?;
+    }
+    Ok(())
+}
+
+/// The error of a connection that is not there within [`CONNECT_TIMEOUT`].
+pub(super) fn no_answer(config: &SourceConfig) -> Error {
+    let message = format!("cannot connect to the source at {}: no answer", config.address());
+    Error::new(ErrorKind::SourceUnavailable, message).detail(format!("waited {} s", CONNECT_TIMEOUT.as_secs()))
 }
 
 /// [`connect`] for a session that cannot write.
@@ -181,22 +196,10 @@ pub async fn connect_read_only(config: &SourceConfig) -> Result<Conn> {
     Ok(conn)
 }
 
-/// Opens one more connection to the server that `conn` is connected to, as the same user.
-pub(crate) async fn connect_again(conn: &Conn) -> Result<Conn> {
-    let mut conn = Conn::new(conn.opts().clone())
-        .await
-        .map_err(|error| classify(error, "cannot open a second connection to the source"))?;
-    prepare_session(&mut conn).await.map_err(|error| classify(error, "cannot set up the session on the source"))?;
-    Ok(conn)
-}
-
 /// The outer result is the time limit, the inner one the client's.
 async fn open(config: &SourceConfig, tls: bool) -> Result<mysql_async::Result<Conn>> {
     let opts = options(config, tls);
-    tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(opts)).await.map_err(|_| {
-        let message = format!("cannot connect to the source at {}: no answer", config.address());
-        Error::new(ErrorKind::SourceUnavailable, message).detail(format!("waited {} s", CONNECT_TIMEOUT.as_secs()))
-    })
+    tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(opts)).await.map_err(|_| no_answer(config))
 }
 
 fn no_tls_there(error: &mysql_async::Error) -> bool {

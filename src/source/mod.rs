@@ -8,7 +8,8 @@
 //! | [`preflight`] | what stands in the way, each with the statement that mends it |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
-//! | [`transport`] | raw binlog events, header and checksum stripped |
+//! | [`replica`] | the connection on which the server sends its binlog |
+//! | [`transport`] | raw binlog events, from a position on |
 //!
 //! Enters: a [`connect::SourceConfig`] and the mapping. Leaves: a catalogue, positions, rows as client values that
 //! [`snapshot::values`] turns into [`crate::value::ValueRef`], and raw events for the binlog decoder.
@@ -19,6 +20,7 @@ mod column_type;
 pub mod connect;
 pub mod preflight;
 pub mod refusal;
+mod replica;
 pub mod server;
 pub mod snapshot;
 #[cfg(test)]

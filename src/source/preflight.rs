@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName};
 use crate::mapping::Mapping;
 use crate::schema::{Catalog, Charset, Flavor, Index, IndexKind, TableSchema};
-use crate::source::connect::connect_again;
+use crate::source::connect::SourceConfig;
 use crate::source::refusal::{Doing, is_denied, server_code};
 use crate::source::server::ServerFacts;
 use crate::source::snapshot::exact::needs_lock;
@@ -47,13 +47,24 @@ pub struct Warning {
 ///
 /// # Errors
 /// Those of the connection; what is found is in the result.
-pub async fn check(conn: &mut Conn, facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Result<Preflight> {
+pub async fn check(
+    source: &SourceConfig,
+    conn: &mut Conn,
+    facts: &ServerFacts,
+    mapping: &Mapping,
+    catalog: &Catalog,
+) -> Result<Preflight> {
     let mut problems = settings(facts, mapping);
     problems.extend(catalog.tables.iter().filter_map(|table| long_unique_key(facts, table)));
     let mut warnings = tables(facts, mapping, catalog);
     let account = account(conn).await?;
     databases(conn, mapping, catalog, &account, &mut problems).await?;
     grants(conn, facts, mapping, catalog, &account, &mut problems).await?;
+    // an id of its own: the server would end the stream of a running pipeline with the same one
+    let id = replica_server_id(&format!("check {}", std::process::id()), facts.server_id);
+    if facts.log_bin && !may_read_binlog(source, id).await? {
+        problems.push(lacks("REPLICATION SLAVE", "read the binlog", "*.*", &account));
+    }
     match prepared_xa(conn).await? {
         PreparedXa::Listed(xids) if xids.is_empty() => {}
         PreparedXa::Listed(xids) => problems.push(are_prepared(&xids)),
@@ -273,11 +284,6 @@ async fn grants(
             return Err(error).doing(doing);
         }
         problems.push(lacks(facts.status_privilege(), "see the binlog's position", "*.*", account));
-    }
-    // an id of its own: the server would end the stream of a running pipeline with the same one
-    let id = replica_server_id(&format!("check {}", std::process::id()), facts.server_id);
-    if facts.log_bin && !may_read_binlog(connect_again(conn).await?, id).await? {
-        problems.push(lacks("REPLICATION SLAVE", "read the binlog", "*.*", account));
     }
     if facts.flavor == Flavor::MySql && !facts.gtid {
         // flushes a table that is not there

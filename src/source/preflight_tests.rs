@@ -4,11 +4,12 @@ use crate::source::connect::connect;
 use crate::source::testing::{Server, mapping, run};
 
 async fn found(server: &Server, user: &str, databases: &[&str]) -> Preflight {
-    let mut conn = connect(&server.config(user, "")).await.unwrap();
+    let config = server.config(user, "");
+    let mut conn = connect(&config).await.unwrap();
     let facts = ServerFacts::read(&mut conn).await.unwrap();
     let map = mapping(databases);
     let catalog = catalog::read(&mut conn, server.flavor, &map).await.unwrap();
-    check(&mut conn, &facts, &map, &catalog).await.unwrap()
+    check(&config, &mut conn, &facts, &map, &catalog).await.unwrap()
 }
 
 fn hints(found: &Preflight) -> Vec<String> {
@@ -84,7 +85,7 @@ async fn grants_by_role_count_and_named_tables_need_no_more_than_themselves() {
     let mut map = mapping(&["pf"]);
     map.include = vec!["t".into()];
     let catalog = catalog::read(&mut conn, server.flavor, &map).await.unwrap();
-    assert!(check(&mut conn, &facts, &map, &catalog).await.unwrap().problems.is_empty());
+    assert!(check(&server.config("u", ""), &mut conn, &facts, &map, &catalog).await.unwrap().problems.is_empty());
 }
 
 #[tokio::test]
@@ -151,7 +152,7 @@ async fn tables_without_keys_and_unlogged_cascades_are_warned_of() {
     let mut map = mapping(&["pf"]);
     map.exclude = vec!["p".into()];
     let catalog = catalog::read(&mut conn, server.flavor, &map).await.unwrap();
-    let report = check(&mut conn, &facts, &map, &catalog).await.unwrap();
+    let report = check(&server.root(), &mut conn, &facts, &map, &catalog).await.unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     let all = report.warnings.iter().map(|warning| warning.message.as_str()).collect::<Vec<_>>().join("\n");
     for part in ["pf.unkeyed has no key", "pf.p is left out", "regardless of case"] {

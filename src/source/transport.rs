@@ -1,25 +1,23 @@
-//! Raw binlog events from the source: the one file that knows who carries the bytes.
+//! Raw binlog events from the source: from a position on, as the server sends them.
 //!
-//! Enters: a [`Position`]. Leaves: [`RawEvent`]s, each with its header and its body, checksum verified and stripped.
+//! Enters: a [`Position`]. Leaves: [`RawEvent`]s, each the bytes of one event with the word whether it ends in a checksum.
 //! The stream starts by GTID where server and position have them, so that it survives a change of files; else by file and
 //! offset. A stream started by offset may begin before what `Position::gtid` holds (see `snapshot::position`): its reader
 //! skips those transactions by the set. The server sends a heartbeat when it has nothing else; silence for three of them
-//! is a lost connection. mysql_async panics on an event whose length lies; the panic is caught and is `Corrupt`.
+//! is a lost connection.
 //!
-//! Compressed transactions (`Transaction_payload_event`) are not to be relied on: the client hands out the outer event
-//! (type 40), then whatever it could unpack. Whoever reads the stream stops at the outer event.
+//! Nothing is unpacked and nothing is verified here: the thread that decodes does both ([`RawEvent::frame`]).
 
+use crate::binlog::{Frame, has_checksum, is_artificial_rotate, logs_checksums};
 use crate::error::{Error, ErrorKind, Result, corrupt};
-use crate::position::{GtidSet, MySqlGtidSet, Position};
+use crate::position::{GtidSet, Position};
 use crate::schema::Flavor;
-use crate::source::connect::{SourceConfig, connect};
-use crate::source::refusal::{Doing, classify, is_denied};
+use crate::source::connect::SourceConfig;
+use crate::source::refusal::classify;
+use crate::source::replica::{Replica, Sent};
 use crate::source::server::ServerFacts;
-use futures_util::{FutureExt, Stream, StreamExt};
-use mysql_async::binlog::events::Event;
-use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, GnoInterval, ServerError, Sid};
-use std::panic::AssertUnwindSafe;
+use bytes::Bytes;
+use mysql_async::ServerError;
 use std::time::Duration;
 
 /// How often the server says that it is alive.
@@ -31,48 +29,38 @@ const DOING: &str = "cannot read the source's binlog";
 /// One binlog event as the server sent it.
 #[derive(Debug)]
 pub struct RawEvent {
-    /// When the statement started, seconds since 1970; 0 in artificial events.
-    pub timestamp: u32,
-    /// The event type's number.
-    pub event_type: u8,
-    /// The server that wrote it first.
-    pub server_id: u32,
-    /// Bytes of header, body and checksum.
-    pub event_size: u32,
-    /// Position of the next event in the file, modulo 2^32; 0 where there is none.
-    pub log_pos: u32,
-    /// The header's flags.
-    pub flags: u16,
-    event: Event,
+    bytes: Bytes,
+    checksum: bool,
 }
 
 impl RawEvent {
-    /// The bytes behind the header, without the checksum (and, of a format description, the checksum's kind).
+    /// Bytes of header, body and checksum.
     #[must_use]
-    pub fn body(&self) -> &[u8] {
-        self.event.data()
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
-}
 
-impl From<Event> for RawEvent {
-    fn from(event: Event) -> Self {
-        let header = event.header();
-        Self {
-            timestamp: header.timestamp(),
-            event_type: header.event_type_raw(),
-            server_id: header.server_id(),
-            event_size: header.event_size(),
-            log_pos: header.log_pos(),
-            flags: header.flags_raw(),
-            event,
-        }
+    /// Whether there is nothing, which is no event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The event taken apart, its length and checksum verified.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn frame(&self) -> Result<Frame<'_>> {
+        Frame::parse(&self.bytes, self.checksum)
     }
 }
 
 /// An open stream of binlog events.
 pub struct BinlogTransport {
     /// None once it has failed: a stream is not read on behind an error.
-    stream: Option<BinlogStream>,
+    replica: Option<Replica>,
+    /// Whether the events of the current file end in a checksum.
+    checksums: bool,
 }
 
 impl BinlogTransport {
@@ -80,84 +68,88 @@ impl BinlogTransport {
     /// [`BinlogTransport::next`].
     ///
     /// # Errors
-    /// Those of [`connect`]; `AccessDenied` without REPLICATION SLAVE.
+    /// Those of [`super::connect::connect`]; `AccessDenied` without REPLICATION SLAVE.
     pub async fn open(config: &SourceConfig, facts: &ServerFacts, from: &Position, server_id: u32) -> Result<Self> {
-        let mut conn = connect(config).await?;
-        conn.query_drop(session(facts.flavor)).await.doing(DOING)?;
-        let file = from.binlog.file.clone();
-        let mut request = BinlogStreamRequest::new(server_id);
+        let mut replica = Replica::connect(config).await?;
+        replica.execute(&session(facts.flavor), DOING).await?;
+        replica.register(server_id, DOING).await.map_err(needs_grant)?;
         match &from.gtid {
             Some(GtidSet::MySql(set)) if facts.gtid && facts.flavor == Flavor::MySql && !set.has_tags() => {
-                request = request.with_gtid().with_gtid_set(sids(set));
+                replica.dump_behind(server_id, set, DOING).await?;
             }
             Some(GtidSet::MariaDb(state)) if facts.gtid && state.iter().next().is_some() => {
                 // GTIDs are digits and dashes: safe in a literal
                 let set = format!("SET @slave_connect_state = '{state}', @slave_gtid_strict_mode = 1");
-                conn.query_drop(set).await.doing(DOING)?;
+                replica.execute(&set, DOING).await?;
+                replica.dump(server_id, &from.binlog.file, FIRST, true, DOING).await?;
             }
             _ => {
-                if u32::try_from(from.binlog.offset).is_err() {
-                    return Err(Error::new(ErrorKind::SourceSetting, format!("cannot start at {}", from.binlog))
+                let offset = u32::try_from(from.binlog.offset).map_err(|_| {
+                    Error::new(ErrorKind::SourceSetting, format!("cannot start at {}", from.binlog))
                         .detail("without GTIDs the protocol knows no offsets beyond 4 GiB")
-                        .with_hint("set gtid_mode=ON, or keep max_binlog_size at 1 GiB"));
-                }
-                request = request.with_filename(file.as_bytes()).with_pos(from.binlog.offset);
+                        .with_hint("set gtid_mode=ON, or keep max_binlog_size at 1 GiB")
+                })?;
+                replica.dump(server_id, &from.binlog.file, offset, true, DOING).await?;
             }
         }
-        Ok(Self { stream: Some(conn.get_binlog_stream(request).await.map_err(refused)?) })
+        Ok(Self { replica: Some(replica), checksums: false })
     }
 
     /// The next event. Cancel-safe: dropping the future loses no event.
     ///
     /// # Errors
     /// `SourceUnavailable` when the connection is cut or silent, `BinlogGap` when the server no longer has what follows,
-    /// `SourceIdentity` when it never had it, `Corrupt` for damaged events. After an error the stream is closed.
+    /// `SourceIdentity` when it never had it, `Corrupt` for what is no event. After an error the stream is closed.
     pub async fn next(&mut self) -> Result<RawEvent> {
         let event = self.read().await;
         if event.is_err() {
-            self.stream = None;
+            self.replica = None;
         }
         event
     }
 
     async fn read(&mut self) -> Result<RawEvent> {
-        let Some(stream) = &mut self.stream else { return Err(lost("the stream has been closed")) };
-        let event = next_event(stream).await?;
-        verify(&event)?;
-        Ok(event.into())
+        let Some(replica) = &mut self.replica else { return Err(lost("the stream has been closed")) };
+        let sent = tokio::time::timeout(READ_TIMEOUT, replica.sent(DOING))
+            .await
+            .map_err(|_| lost("neither an event nor a heartbeat within 15 s"))??;
+        let bytes = match sent {
+            Sent::Event(bytes) => bytes,
+            Sent::End => return Err(lost("the server has ended the stream")),
+            Sent::Refused(error) => return Err(refused(error)),
+        };
+        // each file says whether its events have checksums; a rotation made up for us may come before the first file does
+        if let Some(checksums) = logs_checksums(&bytes) {
+            self.checksums = checksums.ok_or_else(|| corrupt("a binlog file begins with a damaged description"))?;
+        }
+        let checksum = if is_artificial_rotate(&bytes) { has_checksum(&bytes) } else { self.checksums };
+        Ok(RawEvent { bytes, checksum })
     }
 
     /// Closes the connection.
     pub async fn close(mut self) {
-        if let Some(stream) = self.stream.take() {
-            let _ = stream.close().await;
+        if let Some(replica) = self.replica.take() {
+            replica.close().await;
         }
     }
 }
+
+/// Where the first event of a file starts.
+const FIRST: u32 = 4;
 
 fn lost(why: &str) -> Error {
     Error::new(ErrorKind::SourceUnavailable, DOING).detail(why)
 }
 
-async fn next_event(stream: &mut (impl Stream<Item = mysql_async::Result<Event>> + Unpin)) -> Result<Event> {
-    let read = AssertUnwindSafe(stream.next()).catch_unwind();
-    tokio::time::timeout(READ_TIMEOUT, read)
-        .await
-        .map_err(|_| lost("neither an event nor a heartbeat within 15 s"))?
-        .map_err(|_| corrupt("a binlog event does not have the length its header says"))?
-        .ok_or_else(|| lost("the server has ended the stream"))?
-        .map_err(refused)
-}
-
 /// Tries whether the account may read the binlog, by asking for it as a replica does.
-pub(crate) async fn may_read_binlog(conn: Conn, server_id: u32) -> Result<bool> {
-    match conn.get_binlog_stream(BinlogStreamRequest::new(server_id).with_non_blocking()).await {
-        Ok(stream) => {
-            let _ = stream.close().await;
-            Ok(true)
-        }
-        Err(error) if is_denied(&error) => Ok(false),
-        Err(error) => Err(refused(error)),
+pub(crate) async fn may_read_binlog(config: &SourceConfig, server_id: u32) -> Result<bool> {
+    let mut replica = Replica::connect(config).await?;
+    let registered = replica.register(server_id, DOING).await;
+    replica.close().await;
+    match registered {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AccessDenied => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -173,55 +165,35 @@ pub fn replica_server_id(pipeline: &str, source: u32) -> u32 {
 
 fn session(flavor: Flavor) -> String {
     let nanoseconds = HEARTBEAT.as_nanos();
+    // that we know checksums lets the server send each file's events as they are
     match flavor {
         Flavor::MariaDb => {
-            format!("SET @master_heartbeat_period = {nanoseconds}, @mariadb_slave_capability = 4")
+            format!(
+                "SET @master_heartbeat_period = {nanoseconds}, @mariadb_slave_capability = 4, \
+                 @master_binlog_checksum = 'CRC32'"
+            )
         }
         Flavor::MySql => {
-            format!("SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}")
+            format!(
+                "SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}, \
+                 @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'"
+            )
         }
     }
 }
 
-fn sids(set: &MySqlGtidSet) -> Vec<Sid<'static>> {
-    let sid = |(source, intervals): (&crate::position::GtidSource, &[(u64, u64)])| {
-        Sid::new(source.uuid)
-            .with_intervals(intervals.iter().map(|(start, end)| GnoInterval::new(*start, *end)).collect())
-    };
-    set.iter().map(sid).collect()
-}
-
-fn verify(event: &Event) -> Result<()> {
-    use mysql_async::binlog::BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32 as CRC32;
-    let footer = event.footer();
-    let Ok(Some(CRC32)) = footer.get_checksum_alg() else { return Ok(()) };
-    // events unpacked from a compressed transaction carry none
-    let expected = event.checksum().filter(|_| footer.get_checksum_enabled());
-    if expected.is_none_or(|expected| expected == event.calc_checksum(CRC32).to_le_bytes()) {
-        return Ok(());
+fn needs_grant(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::AccessDenied => error.with_hint("GRANT REPLICATION SLAVE ON *.* TO the account of this connection"),
+        _ => error,
     }
-    let header = event.header();
-    Err(corrupt(format!(
-        "checksum mismatch in the binlog event of type {} that ends at {}",
-        header.event_type_raw(),
-        header.log_pos()
-    )))
 }
 
-/// Errors of a dump: 1236 stands for everything, its text tells what.
-fn refused(error: mysql_async::Error) -> Error {
-    match error {
-        mysql_async::Error::Server(error) if matches!(error.code, 1236 | 1789 | 1955) => fatal(&error),
-        error if is_denied(&error) => {
-            classify(error, DOING).with_hint("GRANT REPLICATION SLAVE ON *.* TO the account of this connection")
-        }
-        // the client reports an event it cannot parse as an input error without a cause in the network
-        mysql_async::Error::Io(mysql_async::IoError::Io(error))
-            if matches!(error.kind(), std::io::ErrorKind::Other | std::io::ErrorKind::InvalidData) =>
-        {
-            corrupt("a binlog event cannot be read").detail(error.to_string())
-        }
-        error => classify(error, DOING),
+/// Refusals of a dump: 1236 stands for everything, its text tells what.
+fn refused(error: ServerError) -> Error {
+    match error.code {
+        1236 | 1789 | 1955 => fatal(&error),
+        _ => needs_grant(classify(error.into(), DOING)),
     }
 }
 

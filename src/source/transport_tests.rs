@@ -1,5 +1,6 @@
 use super::*;
 use crate::position::BinlogOffset;
+use crate::source::connect::{SourceConfig, Tls};
 use crate::source::server::write_position;
 use crate::source::snapshot::position::start_position;
 use crate::source::testing::{Server, run, servers};
@@ -13,12 +14,14 @@ async fn read_until(transport: &mut BinlogTransport, marker: &[u8]) -> Vec<u8> {
     let mut types = Vec::new();
     loop {
         let event = transport.next().await.unwrap();
-        types.push(event.event_type);
-        if event.event_type == XID {
+        let frame = event.frame().unwrap();
+        let event_type = frame.header.event_type;
+        types.push(event_type);
+        if event_type == XID {
             // header and CRC32, which was verified, are stripped
-            assert_eq!(event.event_size as usize, 19 + event.body().len() + 4);
+            assert_eq!(event.len(), 19 + frame.body.len() + 4);
         }
-        if event.event_type == QUERY && event.body().windows(marker.len()).any(|part| part == marker) {
+        if event_type == QUERY && frame.body.windows(marker.len()).any(|part| part == marker) {
             return types;
         }
     }
@@ -126,15 +129,69 @@ async fn a_server_that_dies_is_unavailable() {
     assert_eq!(gone.kind(), ErrorKind::SourceUnavailable);
 }
 
+/// The versions of TLS and of the login that each server knows, an account that its cache does not know, and one that
+/// does not exist.
 #[tokio::test]
-async fn an_event_whose_length_lies_is_corrupt_and_no_panic() {
-    let lying = [0, 0, 0, 0, XID, 1, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let description =
-        mysql_async::binlog::events::FormatDescriptionEvent::new(mysql_async::binlog::BinlogVersion::Version4);
-    let mut stream = Box::pin(futures_util::stream::once(async move { Ok(Event::read(&description, &lying[..])?) }));
-    assert_eq!(next_event(&mut stream).await.unwrap_err().kind(), ErrorKind::Corrupt);
-    let ended = next_event(&mut futures_util::stream::empty()).await.unwrap_err();
-    assert_eq!(ended.kind(), ErrorKind::SourceUnavailable);
+async fn the_stream_logs_in_by_every_way_that_the_server_offers() {
+    for server in servers() {
+        let mut root = server.database("login").await;
+        run(&mut root, "CREATE USER streamer@'%' IDENTIFIED BY 'päss'").await;
+        run(&mut root, "GRANT REPLICATION SLAVE ON *.* TO streamer@'%'").await;
+        let facts = ServerFacts::read(&mut root).await.unwrap();
+        let from = write_position(&mut root, &facts).await.unwrap();
+        let offers_tls = server.flavor == Flavor::MySql;
+        for (tls, socket) in [
+            (Tls::Off, false), // MySQL: the whole password, encrypted with the server's key, since its cache is empty
+            (Tls::Prefer, false),
+            (Tls::Require, false),
+            (Tls::VerifyFull, false),
+            (Tls::Prefer, true),
+        ] {
+            if server.flavor == Flavor::MySql {
+                run(&mut root, "FLUSH PRIVILEGES").await; // empties the cache
+            }
+            let mut config = SourceConfig { tls, ..server.config("streamer", "päss") };
+            config.socket = config.socket.filter(|_| socket);
+            match BinlogTransport::open(&config, &facts, &from, 1005).await {
+                Ok(mut transport) => {
+                    assert!(tls != Tls::VerifyFull && (tls != Tls::Require || offers_tls), "{tls:?}");
+                    transport.next().await.unwrap().frame().unwrap();
+                    transport.close().await;
+                }
+                Err(error) => {
+                    assert!(tls == Tls::VerifyFull || (tls == Tls::Require && !offers_tls), "{}", error.report());
+                    assert_eq!(error.kind(), ErrorKind::Config, "{}", error.report());
+                }
+            }
+            let wrong = SourceConfig { password: "other".to_owned().into(), ..config };
+            if tls == Tls::Off {
+                let error = BinlogTransport::open(&wrong, &facts, &from, 1005).await.err().unwrap();
+                assert_eq!(error.kind(), ErrorKind::AccessDenied, "{}", error.report());
+                assert!(!error.report().contains("other"));
+            }
+        }
+        run(&mut root, "REVOKE REPLICATION SLAVE ON *.* FROM streamer@'%'").await;
+        let error = BinlogTransport::open(&server.config("streamer", "päss"), &facts, &from, 1005).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::AccessDenied, "{}", error.report());
+        assert!(error.hint().unwrap().contains("GRANT REPLICATION SLAVE"));
+    }
+}
+
+/// Whatever the server's setting is now, each file's own description says whether its events have checksums.
+#[tokio::test]
+async fn files_with_and_without_checksums_follow_each_other() {
+    for flavor in [Flavor::MariaDb, Flavor::MySql] {
+        let Some(server) = Server::start(flavor, &["--binlog-checksum=NONE"]) else { continue };
+        let mut conn = server.database("sums").await;
+        let facts = ServerFacts::read(&mut conn).await.unwrap();
+        let from = write_position(&mut conn, &facts).await.unwrap();
+        run(&mut conn, "CREATE TABLE a (id int); SET GLOBAL binlog_checksum = CRC32; CREATE TABLE b (id int)").await;
+        run(&mut conn, "SET GLOBAL binlog_checksum = NONE; CREATE TABLE c (id int)").await;
+        let mut transport = BinlogTransport::open(&server.root(), &facts, &from, 1006).await.unwrap();
+        for marker in [&b"CREATE TABLE a"[..], b"CREATE TABLE b", b"CREATE TABLE c"] {
+            read_until(&mut transport, marker).await;
+        }
+    }
 }
 
 #[test]

@@ -6,11 +6,12 @@
 
 use super::address::{TargetConfig, Tls};
 use super::error::{PASSWORD_HINT, classify, on, sqlstate};
-use super::tls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
+use crate::tls::{Trust, client_config};
 use secrecy::ExposeSecret;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
@@ -120,7 +121,14 @@ fn doing(config: &TargetConfig) -> String {
 }
 
 async fn open(config: &TargetConfig, application_name: &str) -> Result<Connection> {
-    let tls = tls::connector(config)?;
+    // libpq's modes: `require` with a CA file checks the chain, `verify-full` the host's name too
+    let trust = match (config.tls, &config.ca_file) {
+        (Tls::VerifyFull, _) => Trust::ChainAndName,
+        (Tls::Require, Some(_)) => Trust::Chain,
+        _ => Trust::Anyone,
+    };
+    let rustls = Arc::unwrap_or_clone(client_config(trust, config.ca_file.as_deref(), "target")?);
+    let tls = MakeRustlsConnect::new(rustls);
     let options = options(config, application_name).await?;
     let (client, driver) = options.connect(tls.clone()).await.map_err(|error| refused(error, config))?;
     let canceller = Canceller { token: client.cancel_token(), tls };

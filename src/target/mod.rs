@@ -36,7 +36,6 @@ pub mod schema_version;
 pub mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
-mod tls;
 
 pub use address::{TargetConfig, Tls};
 pub use checkpoint::{Checkpoint, Phase};

@@ -1,11 +1,9 @@
-//! Whose certificate the target may show.
+//! Whose certificate a server may show: TLS as both edges speak it, on rustls.
 //!
-//! libpq's modes on rustls: `prefer` and `require` encrypt, `require` with a CA file checks the chain, `verify-full`
-//! the host name too. A certificate that itself stands in the CA file is trusted as such: people put a self-signed
-//! server certificate there, which a chain check by webpki refuses. Signatures of the handshake are verified in every
-//! mode.
+//! Enters: how much is to be checked and a CA file. Leaves: a rustls configuration. A certificate that itself stands in
+//! the CA file is trusted as such: people put a self-signed server certificate there, which a chain check by webpki
+//! refuses. Signatures of the handshake are verified in every mode.
 
-use super::address::{TargetConfig, Tls};
 use crate::error::{Error, ErrorKind, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,15 +12,30 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::path::Path;
 use std::sync::Arc;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The connector for a target; it is only asked when the server speaks TLS and the mode is not off.
-pub(super) fn connector(config: &TargetConfig) -> Result<MakeRustlsConnect> {
+/// How much of a server's certificate is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing: the connection is encrypted, to whomever.
+    Anyone,
+    /// That an authority which is trusted has signed it.
+    Chain,
+    /// And that it is for the host's name.
+    ChainAndName,
+}
+
+/// The configuration of a client. `ca_file`: the authorities to trust instead of the built-in ones, in PEM form, where
+/// anything is checked. `side`: `source` or `target`, for messages.
+///
+/// # Errors
+/// [`ErrorKind::Config`] when the CA file cannot be used.
+pub fn client_config(trust: Trust, ca_file: Option<&Path>, side: &str) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let broken = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Bug, "setting up TLS").detail(error.to_string());
-    let trusted = match &config.ca_file {
-        Some(path) if matches!(config.tls, Tls::Require | Tls::VerifyFull) => read_certificates(path)?,
+    let trusted = match ca_file {
+        Some(path) if trust != Trust::Anyone => read_certificates(path, side)?,
         _ => Vec::new(),
     };
     let mut roots = RootCertStore::empty();
@@ -30,25 +43,26 @@ pub(super) fn connector(config: &TargetConfig) -> Result<MakeRustlsConnect> {
     if trusted.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    let chain = if config.tls == Tls::VerifyFull || !trusted.is_empty() {
+    let chain = if trust == Trust::Anyone {
+        None
+    } else {
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         Some(builder.build().map_err(|error| broken(&error))?)
-    } else {
-        None
     };
-    let trust = Trust { chain, trusted, check_name: config.tls == Tls::VerifyFull, provider: Arc::clone(&provider) };
+    let check_name = trust == Trust::ChainAndName;
+    let verifier = Verifier { chain, trusted, check_name, provider: Arc::clone(&provider) };
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| broken(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(trust))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(client))
+    Ok(Arc::new(client))
 }
 
-fn read_certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>> {
+fn read_certificates(path: &Path, side: &str) -> Result<Vec<CertificateDer<'static>>> {
     let bad = |why: String| {
-        Error::new(ErrorKind::Config, format!("the target's CA file {} cannot be used", path.display())).detail(why)
+        Error::new(ErrorKind::Config, format!("the {side}'s CA file {} cannot be used", path.display())).detail(why)
     };
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -60,7 +74,7 @@ fn read_certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'stati
 }
 
 #[derive(Debug)]
-struct Trust {
+struct Verifier {
     /// Checks chain and name; none: any certificate is taken.
     chain: Option<Arc<WebPkiServerVerifier>>,
     /// The CA file's certificates.
@@ -69,7 +83,7 @@ struct Trust {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Trust {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
