@@ -196,6 +196,8 @@ pub(super) fn run(what: &str, command: &[OsString], input: &str, folder: &Path) 
         .current_dir(folder)
         .stdin(File::open(&input_file).map_err(failed)?)
         .env("LC_ALL", "C")
+        // a server that starts removes the temporary tables it finds, another server's too
+        .env("TMPDIR", folder)
         .output()
         .map_err(failed)?;
     let _ = fs::remove_file(&pid_file);

@@ -295,6 +295,8 @@ fn common_options(folder: &Path, port: u16) -> Vec<String> {
     let folder = folder.display();
     vec![
         format!("--datadir={folder}/data"),
+        // its own: MariaDB removes at its start whatever temporary tables it finds there, other servers' too
+        format!("--tmpdir={folder}"),
         format!("--socket={folder}/socket"),
         format!("--pid-file={folder}/data/server.pid"),
         format!("--port={port}"),

@@ -45,6 +45,8 @@ impl Server {
         let mut server: Vec<String> = match flavor {
             Flavor::MariaDb => {
                 let mut install = Command::new("mariadb-install-db");
+                // MariaDB removes at its start whatever temporary tables it finds, other servers' too
+                install.env("TMPDIR", &directory);
                 install.args([
                     "--no-defaults",
                     "--user=root",
@@ -89,6 +91,7 @@ impl Server {
             .args(["-c", script, "sh"])
             .arg(&directory)
             .args(&server)
+            .env("TMPDIR", &directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
