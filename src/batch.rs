@@ -9,7 +9,7 @@
 
 use crate::change::{Op, RowImages};
 use crate::convert::row::Converter;
-use crate::convert::sanitize::Sanitized;
+use crate::convert::sanitize::Changed;
 use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_graph::KeyGraph;
@@ -184,6 +184,8 @@ pub struct Batch {
     pub transactions: u64,
     /// Row changes before merging.
     pub changes: RowCounts,
+    /// Values that were changed to fit, to be recorded in the transaction of their rows.
+    pub sanitized: Vec<Changed>,
     /// When its first change arrived, for latency.
     pub first_at: Option<Instant>,
 }
@@ -196,6 +198,8 @@ pub struct Batcher {
     limits: Limits,
     arena: Arena,
     log: Vec<Change>,
+    /// Values that were changed to fit, of the changes in `log`.
+    sanitized: Vec<Changed>,
     /// Changes before merging in `log`; a keyed update is one change but may be two entries.
     changes: RowCounts,
     transactions: u64,
@@ -208,6 +212,9 @@ pub struct Batcher {
 }
 
 struct OpenTransaction {
+    start: BinlogOffset,
+    /// `start` as text, once it was needed.
+    start_text: Option<Arc<str>>,
     begin: Mark,
     savepoints: Vec<(String, Mark)>,
     /// Per table: whether this transaction is in the table's exact copy already.
@@ -218,6 +225,7 @@ struct OpenTransaction {
 struct Mark {
     log: usize,
     arena: usize,
+    sanitized: usize,
     changes: RowCounts,
     /// Slices handed out before the mark was set; a mark of an earlier slice cannot be returned to.
     reachable: bool,
@@ -234,6 +242,7 @@ impl Batcher {
             limits,
             arena: Arena::default(),
             log: Vec::new(),
+            sanitized: Vec::new(),
             changes: RowCounts::default(),
             transactions: 0,
             first_at: None,
@@ -248,7 +257,13 @@ impl Batcher {
     pub fn begin(&mut self, start: &BinlogOffset) -> Option<Batch> {
         let rollback = self.rollback();
         let covered = self.modes.iter().map(|mode| mode.copied_at.as_ref().is_some_and(|at| start < at)).collect();
-        self.transaction = Some(OpenTransaction { begin: self.mark(), savepoints: Vec::new(), covered });
+        self.transaction = Some(OpenTransaction {
+            start: start.clone(),
+            start_text: None,
+            begin: self.mark(),
+            savepoints: Vec::new(),
+            covered,
+        });
         rollback
     }
 
@@ -269,6 +284,9 @@ impl Batcher {
         }
         if !transaction_covers(&self.transaction, table) {
             self.change(table, op, images, now)?;
+            if self.converters[table].has_changed() {
+                self.note_sanitized(table);
+            }
         }
         // behind the row's own change: a row that refers to itself must not go twice
         if foreign_key_checks {
@@ -306,6 +324,15 @@ impl Batcher {
         }
         self.log.push(Change::Put { table, key, tuple, fresh: !same_key });
         Ok(())
+    }
+
+    #[cold]
+    fn note_sanitized(&mut self, table: usize) {
+        let position = self.transaction.as_mut().map(|transaction| {
+            let OpenTransaction { start, start_text, .. } = transaction;
+            &*start_text.get_or_insert_with(|| start.to_string().into())
+        });
+        self.sanitized.extend(self.converters[table].take_changed(table, position));
     }
 
     fn cascades(&mut self, table: usize, op: Op, images: &RowImages<'_>) -> Result<()> {
@@ -411,7 +438,9 @@ impl Batcher {
     /// Whether the open transaction must be handed out in part to stay within the memory budget.
     #[must_use]
     pub fn must_slice(&self) -> bool {
-        self.transaction.is_some() && self.arena.len() + self.log.len() * size_of::<Change>() >= self.limits.slice_bytes
+        let sanitized = self.sanitized.len() * size_of::<Changed>();
+        let held = self.arena.len() + self.log.len() * size_of::<Change>() + sanitized;
+        self.transaction.is_some() && held >= self.limits.slice_bytes
     }
 
     /// Whether changes are waiting that could be cut at a commit.
@@ -424,12 +453,6 @@ impl Batcher {
     #[must_use]
     pub fn moved_to(&self) -> Option<&Position> {
         self.committed.as_ref().map(|(position, _)| position)
-    }
-
-    /// Values changed to fit since the last call: the table's index and what was changed.
-    pub fn take_sanitized(&mut self) -> Vec<(usize, Sanitized)> {
-        let tables = self.converters.iter_mut().enumerate();
-        tables.flat_map(|(table, converter)| converter.take_sanitized().into_iter().map(move |s| (table, s))).collect()
     }
 
     /// Cuts at the last commit. Everything must be committed: with a transaction open nothing is returned.
@@ -448,15 +471,19 @@ impl Batcher {
         let mut log = self.log.split_off(begin.log);
         log.iter_mut().for_each(|change| change.shift(begin.arena));
         let arena = self.arena.split_off(begin.arena);
+        let sanitized = self.sanitized.split_off(begin.sanitized);
         let mut changes = std::mem::replace(&mut self.changes, begin.changes);
         changes -= begin.changes;
         let batch = self.cut(End::Commit { position, committed_at });
         (self.log, self.arena, self.changes, self.first_at) = (log, arena, changes, batch.first_at);
+        self.sanitized = sanitized;
         if let Some(transaction) = &mut self.transaction {
-            transaction.begin = Mark { log: 0, arena: 0, changes: RowCounts::default(), ..transaction.begin };
+            transaction.begin =
+                Mark { log: 0, arena: 0, sanitized: 0, changes: RowCounts::default(), ..transaction.begin };
             for (_, mark) in &mut transaction.savepoints {
                 mark.log -= begin.log;
                 mark.arena -= begin.arena;
+                mark.sanitized -= begin.sanitized;
                 mark.changes -= begin.changes;
             }
         }
@@ -466,7 +493,7 @@ impl Batcher {
     /// Cuts what is there of the open transaction. Call [`Batcher::cut_before_transaction`] first.
     pub fn cut_slice(&mut self) -> Batch {
         if let Some(transaction) = &mut self.transaction {
-            transaction.begin = Mark { log: 0, arena: 0, changes: RowCounts::default(), reachable: true };
+            transaction.begin = Mark { log: 0, arena: 0, sanitized: 0, changes: RowCounts::default(), reachable: true };
             transaction.savepoints.iter_mut().for_each(|(_, mark)| mark.reachable = false);
         }
         self.sliced = true;
@@ -487,17 +514,25 @@ impl Batcher {
             end,
             transactions: std::mem::take(&mut self.transactions),
             changes: std::mem::take(&mut self.changes),
+            sanitized: std::mem::take(&mut self.sanitized),
             first_at: self.first_at.take(),
         }
     }
 
     fn mark(&self) -> Mark {
-        Mark { log: self.log.len(), arena: self.arena.len(), changes: self.changes, reachable: true }
+        Mark {
+            log: self.log.len(),
+            arena: self.arena.len(),
+            sanitized: self.sanitized.len(),
+            changes: self.changes,
+            reachable: true,
+        }
     }
 
     fn return_to(&mut self, mark: Mark) {
         self.log.truncate(mark.log);
         self.arena.truncate(mark.arena);
+        self.sanitized.truncate(mark.sanitized);
         self.changes = mark.changes;
     }
 }

@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Corrupt,
     /// A value that does not fit its target column and whose policy is to fail.
     Value,
+    /// A value that does not fit its target column and whose policy is to set the row aside.
+    Unfit,
     /// Target tables hold rows of somebody else, or do not match what would be made.
     TargetConflict,
     /// The target rejected a statement because of its data: constraint, type, size.
@@ -78,7 +80,7 @@ impl ErrorKind {
         use ErrorKind as K;
         match self {
             K::SourceUnavailable | K::TargetUnavailable | K::LeaseLost => Disposition::Retry,
-            K::TargetData => Disposition::Quarantine,
+            K::TargetData | K::Unfit => Disposition::Quarantine,
             K::Bug => Disposition::Bug,
             _ => Disposition::Operator,
         }

@@ -18,6 +18,7 @@ pub mod merge;
 pub mod metrics;
 pub mod ops;
 pub mod pipeline;
+pub mod policy;
 pub mod position;
 pub mod schema;
 pub mod source;

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{TableName, TargetName};
+use crate::policy::PolicySettings;
 use crate::value::ValueRef;
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,6 +21,8 @@ pub struct Mapping {
     pub exclude: Vec<String>,
     /// Rules of single tables, by `table` or `database.table`.
     pub tables: BTreeMap<String, TableRule>,
+    /// What is done about values that the target does not take as they are, where a column says nothing else.
+    pub sanitize: PolicySettings,
 }
 
 /// The rule of one table.
@@ -33,6 +36,15 @@ pub struct TableRule {
     pub rename_columns: BTreeMap<String, String>,
     /// Which rows are carried; all without it.
     pub rows: Option<RowFilter>,
+    /// Rules of single columns, by the source's name.
+    pub columns: BTreeMap<String, ColumnRule>,
+}
+
+/// The rule of one column.
+#[derive(Debug, Clone, Default)]
+pub struct ColumnRule {
+    /// What is done about values that the target does not take as they are; stronger than [`Mapping::sanitize`].
+    pub sanitize: PolicySettings,
 }
 
 impl Mapping {

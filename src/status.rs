@@ -5,9 +5,10 @@
 
 use crate::metrics::Metrics;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a pipeline is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -148,7 +149,14 @@ pub struct Shared {
     /// Counters and gauges.
     pub metrics: Metrics,
     status: RwLock<StatusView>,
+    told: Mutex<HashMap<Told, (Instant, u64)>>,
 }
+
+/// A table, a column, a reason: what is told of once in a while.
+type Told = (String, String, &'static str);
+
+/// Between two lines about one column and reason.
+const TELL: Duration = Duration::from_secs(60);
 
 impl Shared {
     /// A pipeline that is starting.
@@ -157,7 +165,26 @@ impl Shared {
         let now = unix_time();
         let (pipeline, holder) = (pipeline.into(), holder.into());
         let view = StatusView { pipeline, holder, started_at: now, updated_at: now, ..StatusView::default() };
-        Arc::new(Self { metrics: Metrics::new(), status: RwLock::new(view) })
+        Arc::new(Self { metrics: Metrics::new(), status: RwLock::new(view), told: Mutex::default() })
+    }
+
+    /// Whether it is time to log about something that happened `count` times more: then how often since the last line.
+    pub fn tell(&self, what: Told, count: u64) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.get_mut(&what) {
+            Some((at, untold)) if at.elapsed() < TELL => {
+                *untold += count;
+                None
+            }
+            Some((at, untold)) => {
+                *at = Instant::now();
+                Some(std::mem::take(untold) + count)
+            }
+            None => {
+                told.insert(what, (Instant::now(), 0));
+                Some(count)
+            }
+        }
     }
 
     /// A copy of the view.
@@ -218,6 +245,15 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}");
         }
+    }
+
+    #[test]
+    fn what_keeps_happening_is_told_once() {
+        let shared = Shared::new("lab", "host:1");
+        let what = |reason| ("lab.pasien".to_owned(), "born".to_owned(), reason);
+        assert_eq!(shared.tell(what("zero_date"), 3), Some(3));
+        assert_eq!(shared.tell(what("zero_date"), 4), None);
+        assert_eq!(shared.tell(what("nul_byte"), 1), Some(1));
     }
 
     #[test]

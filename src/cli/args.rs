@@ -56,6 +56,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Compares both sides, also while they are in use
     Verify(VerifyArgs),
+    /// Shows which values had to be changed to fit: where, why, and of which rows
+    Sanitized(SanitizedArgs),
     /// Drops what the pipeline made on the target, to begin anew
     Reset(ResetArgs),
 }
@@ -188,6 +190,23 @@ pub struct VerifyArgs {
     pub tables: TableArgs,
 }
 
+/// `sirenia sanitized`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Shows keys, but no values. Every value is counted; the first 1000 of each column and reason \
+    are recorded one by one.\n\nExamples:\n  sirenia sanitized\n  sirenia sanitized --tables 'pasien*' --newest 50\n  \
+    sirenia sanitized --json | jq '.[].count'")]
+pub struct SanitizedArgs {
+    /// JSON, one array
+    #[arg(long)]
+    pub json: bool,
+    /// How many values of each column and reason to show, the newest first
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub newest: u32,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
 /// `sirenia reset`
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Drops the tables that this pipeline made on the target, and its checkpoint. \
@@ -282,6 +301,7 @@ mod tests {
         Run(RunArgs),
         Status(StatusArgs),
         Verify(VerifyArgs),
+        Sanitized(SanitizedArgs),
         Reset(ResetArgs),
     }
 
@@ -313,6 +333,7 @@ mod tests {
             "check --config x.toml --tables a",
             "status --json --watch",
             "verify --counts --json --tables a",
+            "sanitized --json --tables a,b* --newest 3",
             "reset --yes --pipeline lab",
         ] {
             All::try_parse_from(std::iter::once("sirenia").chain(line.split(' '))).expect(line);

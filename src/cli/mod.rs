@@ -10,6 +10,7 @@ pub mod logging;
 pub mod progress;
 pub mod reset;
 pub mod run;
+pub mod sanitized;
 pub mod status;
 pub mod verify;
 
@@ -27,6 +28,7 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
         Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
+        Command::Sanitized(args) => sanitized::run(settings(global, |_| {})?, &args).await,
         Command::Reset(args) => reset::run(settings(global, |_| {})?, &args).await,
     }
 }

@@ -8,6 +8,7 @@ use crate::config::endpoint::{Login, Side, Tls};
 use crate::config::resolved::{BigintUnsigned, Capture, LogFormat, TinyInt1};
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
+use crate::policy::PolicySettings;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub struct Raw {
     pub tables: RawTables,
     /// `[types]`
     pub types: RawTypes,
+    /// `[sanitize]`: reason → policy.
+    pub sanitize: PolicySettings,
     /// `[apply]`
     pub apply: RawApply,
     /// `[lease]`
@@ -137,6 +140,16 @@ pub struct RawRule {
     pub rename_columns: BTreeMap<String, String>,
     /// Which rows are carried, like `status <> 'draft'`.
     pub rows: Option<String>,
+    /// `[tables.rules."name".columns."column"]`
+    pub columns: BTreeMap<String, RawColumnRule>,
+}
+
+/// `[tables.rules."name".columns."column"]`: one column's rule.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawColumnRule {
+    /// Reason → policy.
+    pub sanitize: PolicySettings,
 }
 
 section! {
@@ -257,6 +270,7 @@ impl Raw {
         self.target.overlay_server(stronger.target);
         self.tables.overlay(stronger.tables);
         self.types.overlay(stronger.types);
+        self.sanitize.extend(stronger.sanitize);
         self.apply.overlay(stronger.apply);
         self.lease.overlay(stronger.lease);
         self.http.overlay(stronger.http);

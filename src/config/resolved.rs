@@ -2,11 +2,11 @@
 
 use crate::config::choice::choice;
 use crate::config::endpoint::{Endpoint, Side};
-use crate::config::raw::{Raw, RawApply, RawLease, RawRule};
+use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawRule};
 use crate::config::secret_url;
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mapping::{Mapping, TableRule};
+use crate::mapping::{ColumnRule, Mapping, TableRule};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -218,6 +218,7 @@ fn mapping(raw: &Raw, databases: &[String]) -> Result<Mapping> {
         include: patterns("include", raw.tables.include.as_deref())?,
         exclude: patterns("exclude", raw.tables.exclude.as_deref())?,
         tables: rules.collect::<Result<_>>()?,
+        sanitize: raw.sanitize.clone(),
     })
 }
 
@@ -246,8 +247,13 @@ fn rule(table: &str, raw: RawRule) -> Result<TableRule> {
         rename: raw.rename,
         exclude_columns: raw.exclude_columns.into_iter().collect(),
         rename_columns: raw.rename_columns,
+        columns: raw.columns.into_iter().map(|(name, raw)| (name, column_rule(raw))).collect(),
         rows: raw.rows.map(|rows| rows.parse().map_err(|error: Error| error.at(place()))).transpose()?,
     })
+}
+
+fn column_rule(raw: RawColumnRule) -> ColumnRule {
+    ColumnRule { sanitize: raw.sanitize }
 }
 
 fn apply(raw: &RawApply) -> Result<ApplySettings> {

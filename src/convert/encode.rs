@@ -14,6 +14,7 @@ use super::sanitize::{Reason, Reasons};
 use super::temporal;
 use crate::copy_format as copy;
 use crate::error::Error;
+use crate::policy::Policy;
 use crate::schema::{Charset, SourceType};
 use crate::value::ValueRef;
 
@@ -24,16 +25,10 @@ pub(super) enum Fault {
     Kind,
     /// A value that the column's type never has.
     Corrupt(&'static str),
-    /// It would have to be changed, where no value may be.
-    Changed(Reason),
-    /// Longer than a field of PostgreSQL can be.
+    /// Nothing can stand for it, or nothing may.
+    Refused(Reason, Policy),
+    /// Longer than a field of PostgreSQL can be: nothing is shorter and stands for it.
     TooLong,
-    /// `bigint unsigned` above 2^63−1.
-    BigintOverflow,
-    /// A `tinyint(1)` other than 0 and 1.
-    NotBoolean,
-    /// TIME outside 00:00:00…23:59:59.
-    NotTimeOfDay,
     /// A character set without a decoder, in a column that is not carried.
     Unsupported,
     /// Binary JSON that cannot be read.
@@ -74,15 +69,9 @@ pub(super) enum Encode {
         bits: u8,
         boolean: bool,
     },
-    Date {
-        nullable: bool,
-    },
-    DateTime {
-        nullable: bool,
-    },
-    Timestamp {
-        nullable: bool,
-    },
+    Date,
+    DateTime,
+    Timestamp,
     Interval,
     TimeOfDay,
     Text(Text),
@@ -129,7 +118,7 @@ impl Text {
 
 impl Encode {
     /// The conversion from `ty` to `to`; `None` when there is none.
-    pub(super) fn of(ty: &SourceType, to: &PgType, nullable: bool) -> Option<Self> {
+    pub(super) fn of(ty: &SourceType, to: &PgType) -> Option<Self> {
         let labels = |texts: &[String]| texts.iter().map(|text| text.as_bytes().into()).collect();
         Some(match (ty, to) {
             (
@@ -146,9 +135,9 @@ impl Encode {
             (SourceType::Bit { bits }, PgType::Bit(n)) if u32::from(*bits) == *n => {
                 Self::Bit { bits: *bits, boolean: false }
             }
-            (SourceType::Date, PgType::Date) => Self::Date { nullable },
-            (SourceType::DateTime { .. }, PgType::Timestamp(_)) => Self::DateTime { nullable },
-            (SourceType::Timestamp { .. }, PgType::TimestampTz(_)) => Self::Timestamp { nullable },
+            (SourceType::Date, PgType::Date) => Self::Date,
+            (SourceType::DateTime { .. }, PgType::Timestamp(_)) => Self::DateTime,
+            (SourceType::Timestamp { .. }, PgType::TimestampTz(_)) => Self::Timestamp,
             (SourceType::Time { .. }, PgType::Interval(_)) => Self::Interval,
             (SourceType::Time { .. }, PgType::Time(_)) => Self::TimeOfDay,
             (SourceType::Char { chars, charset: Charset { name, .. } }, PgType::Bytea) if name == "binary" => {
@@ -177,7 +166,7 @@ impl Encode {
         })
     }
 
-    /// Appends the value's field.
+    /// Appends the value's field; of a value that is changed, the field of what stands for it.
     pub(super) fn append(
         &self,
         value: &ValueRef<'_>,
@@ -190,13 +179,13 @@ impl Encode {
                 if value < min || u64::try_from(*value).is_ok_and(|value| value > *max) {
                     return Err(OUT_OF_RANGE);
                 }
-                integer(to, *value < 0, value.unsigned_abs(), out)?;
+                return integer(to, *value < 0, value.unsigned_abs(), out);
             }
             (Self::Int { max, to, .. }, ValueRef::UInt(value)) => {
                 if value > max {
                     return Err(OUT_OF_RANGE);
                 }
-                integer(to, false, *value, out)?;
+                return integer(to, false, *value, out);
             }
             (Self::Decimal { scale }, ValueRef::Decimal(value)) => copy::numeric(out, value, *scale),
             (Self::Float, ValueRef::Float(value)) => copy::float4(out, *value),
@@ -212,26 +201,26 @@ impl Encode {
                 }
                 if *boolean { copy::boolean(out, *value != 0) } else { copy::bit(out, *bits, *value) }
             }
-            (Self::Date { nullable }, ValueRef::Date(value)) => {
-                return Ok(placed(temporal::date(*value), *nullable, temporal::SAFE_DATE, out, copy::date));
+            (Self::Date, ValueRef::Date(value)) => {
+                return Ok(placed(temporal::date(*value), temporal::SAFE_DATE, out, copy::date));
             }
-            (Self::DateTime { nullable }, ValueRef::DateTime(value)) => {
+            (Self::DateTime, ValueRef::DateTime(value)) => {
                 let micros = temporal::datetime(value).map_err(Fault::Corrupt)?;
-                return Ok(placed(micros, *nullable, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
+                return Ok(placed(micros, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
             }
-            (Self::Timestamp { nullable }, ValueRef::Timestamp { seconds, micros }) => {
+            (Self::Timestamp, ValueRef::Timestamp { seconds, micros }) => {
                 let micros = temporal::timestamp(*seconds, *micros).map_err(Fault::Corrupt)?;
-                return Ok(placed(micros, *nullable, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
+                return Ok(placed(micros, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
             }
             (Self::Interval, ValueRef::Time(value)) => {
                 copy::interval(out, temporal::time(value).map_err(Fault::Corrupt)?, 0, 0);
             }
             (Self::TimeOfDay, ValueRef::Time(value)) => {
                 let micros = temporal::time(value).map_err(Fault::Corrupt)?;
-                if !(0..copy::MICROS_PER_DAY).contains(&micros) {
-                    return Err(Fault::NotTimeOfDay);
-                }
-                copy::time(out, micros);
+                let nearest = micros.clamp(0, temporal::LAST_SECOND);
+                let late = !(0..copy::MICROS_PER_DAY).contains(&micros);
+                copy::time(out, if late { nearest } else { micros });
+                return Ok(if late { Reason::NotTimeOfDay.into() } else { Reasons::NONE });
             }
             (Self::Text(text), ValueRef::Bytes(bytes)) => return field(out, |out| Ok(text.append(bytes, out))),
             (Self::Bytes { padded: None }, ValueRef::Bytes(bytes)) => whole(bytes, out)?,
@@ -309,42 +298,42 @@ fn range(ty: &SourceType) -> (i64, u64) {
     }
 }
 
-fn integer(to: &PgType, negative: bool, magnitude: u64, out: &mut Vec<u8>) -> Result<(), Fault> {
+fn integer(to: &PgType, negative: bool, magnitude: u64, out: &mut Vec<u8>) -> Result<Reasons, Fault> {
     if let PgType::Numeric { .. } = to {
         copy::numeric_whole(out, negative, magnitude);
-        return Ok(());
+        return Ok(Reasons::NONE);
     }
     let value = if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() };
-    let value = value.ok_or(Fault::BigintOverflow)?;
+    let Some(value) = value else {
+        if *to != PgType::BigInt {
+            return Err(OUT_OF_RANGE);
+        }
+        copy::int8(out, i64::MAX);
+        return Ok(Reason::OutOfRange.into());
+    };
     match to {
         PgType::BigInt => copy::int8(out, value),
         PgType::Integer => copy::int4(out, i32::try_from(value).map_err(|_| OUT_OF_RANGE)?),
         PgType::SmallInt => copy::int2(out, i16::try_from(value).map_err(|_| OUT_OF_RANGE)?),
-        _ if (0..=1).contains(&value) => copy::boolean(out, value == 1),
-        _ => return Err(Fault::NotBoolean),
+        _ => {
+            copy::boolean(out, value != 0);
+            let mut reasons = Reasons::NONE;
+            reasons.note(Reason::NotBoolean, !(0..=1).contains(&value));
+            return Ok(reasons);
+        }
     }
-    Ok(())
+    Ok(Reasons::NONE)
 }
 
-/// Writes a date or timestamp; in place of one that PostgreSQL does not have, NULL or the safe one.
-fn placed<T>(
-    value: Result<T, Reason>,
-    nullable: bool,
-    safe: T,
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>, T),
-) -> Reasons {
+/// Writes a date or timestamp; in place of one that PostgreSQL does not have, the safe one.
+fn placed<T>(value: Result<T, Reason>, safe: T, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>, T)) -> Reasons {
     match value {
         Ok(value) => {
             write(out, value);
             Reasons::NONE
         }
         Err(reason) => {
-            if nullable {
-                copy::null(out)
-            } else {
-                write(out, safe)
-            }
+            write(out, safe);
             reason.into()
         }
     }

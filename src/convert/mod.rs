@@ -10,8 +10,10 @@ pub mod compare;
 mod encode;
 mod index_names;
 mod json;
+mod key_text;
 mod key_types;
 pub mod plan;
+mod policies;
 pub mod row;
 #[cfg(test)]
 pub(crate) mod sample;

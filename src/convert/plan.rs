@@ -5,6 +5,7 @@
 
 use crate::ident::TargetName;
 use crate::mapping::RowTest;
+use crate::policy::Policies;
 use crate::schema::TableSchema;
 use std::sync::Arc;
 
@@ -69,6 +70,8 @@ pub struct PlannedColumn {
     pub nullable: bool,
     /// Whether it belongs to the key or to a unique index, where no value may be repaired.
     pub unique: bool,
+    /// What is done about values that the target does not take as they are.
+    pub policies: Policies,
 }
 
 /// One index of the target.

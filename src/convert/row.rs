@@ -5,14 +5,16 @@
 //! key, whichever way they came; a failed call leaves the arena as it was. Once the buffers have grown nothing allocates.
 
 use super::encode::{Encode, Fault, Scratch, Text};
+use super::key_text::key_text;
 use super::plan::TablePlan;
-use super::sanitize::{Sanitized, Tally};
+use super::sanitize::{Changed, Reason, Reasons, Tally};
 use super::typemap::{TypeOptions, check_test, check_text, config, default_type};
 use super::{Arena, Span};
 use crate::copy_format as copy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::mapping::RowTest;
+use crate::policy::{Policies, Policy};
 use crate::value::ValueRef;
 use std::sync::Arc;
 
@@ -39,8 +41,7 @@ struct Table {
 #[derive(Debug)]
 struct Field {
     encode: Encode,
-    /// Whether no value may be changed, since two could become one.
-    strict: bool,
+    policies: Policies,
 }
 
 #[derive(Debug)]
@@ -63,15 +64,16 @@ impl Converter {
         for (position, column) in table.columns.iter().enumerate() {
             let planned = plan.columns.iter().find(|planned| planned.source == position);
             let default = default_type(&column.ty, &TypeOptions::default());
-            let (ty, nullable) = planned.map_or((&default, column.nullable), |planned| (&planned.ty, planned.nullable));
+            let ty = planned.map_or(&default, |planned| &planned.ty);
             if planned.is_some() {
                 check_text(table, column)?;
             }
-            let encode = Encode::of(&column.ty, ty, nullable).ok_or_else(|| {
+            let encode = Encode::of(&column.ty, ty).ok_or_else(|| {
                 let error = config(table, column, &format!("no conversion from {} to {}", column.declared, ty.sql()));
                 error.with_hint("choose another target type, or exclude the column with `exclude_columns`")
             })?;
-            fields.push(Field { encode, strict: planned.is_some_and(|planned| planned.unique) });
+            let policies = planned.map_or(Policies::defaults(column.nullable, false), |planned| planned.policies);
+            fields.push(Field { encode, policies });
         }
         let misfit = || Error::new(ErrorKind::Bug, format!("{}: the plan does not fit the table", table.name));
         let carried: Vec<usize> = plan.columns.iter().map(|column| column.source).collect();
@@ -119,13 +121,20 @@ impl Converter {
     /// Appends the row as one tuple: the number of fields and the fields, in the order of the plan's columns.
     ///
     /// # Errors
-    /// [`ErrorKind::Value`] for a value that the target cannot hold, [`ErrorKind::Corrupt`] for one that its column
+    /// [`ErrorKind::Value`] or [`ErrorKind::Unfit`], as the policy says, for a value that the target cannot hold, [`ErrorKind::Corrupt`] for one that its column
     /// cannot have, [`ErrorKind::Bug`] for a row of another shape; each names table and column.
     pub fn tuple(&mut self, row: &[ValueRef<'_>], arena: &mut Arena) -> Result<Span> {
         let start = arena.bytes.len();
         copy::tuple_header(&mut arena.bytes, self.carried.len() as u16);
         let span = self.table.append(&self.carried, row, &mut self.scratch, Some(&mut self.tally), arena, start);
-        self.tally.end_row(span.is_ok());
+        if self.tally.has_row() {
+            if span.is_ok() {
+                let (table, key) = (&self.table.plan.source, &self.key);
+                self.tally.end_row(|| key_text(table, key, row));
+            } else {
+                self.tally.drop_row();
+            }
+        }
         span
     }
 
@@ -148,9 +157,52 @@ impl Converter {
         self.table.append(columns, row, &mut self.scratch, None, arena, start)
     }
 
-    /// How many values were changed to fit, per column and reason, since the last call.
-    pub fn take_sanitized(&mut self) -> Vec<Sanitized> {
-        self.tally.take()
+    /// Whether [`Converter::take_changed`] would give any.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        !self.tally.is_empty()
+    }
+
+    /// Gives the values that were changed to fit, in tuples since the last call, as those of `table` at `position`.
+    pub fn take_changed<'a>(
+        &'a mut self,
+        table: usize,
+        position: Option<&'a Arc<str>>,
+    ) -> impl Iterator<Item = Changed> + 'a {
+        self.tally.drain().map(move |value| Changed { table, position: position.cloned(), ..value })
+    }
+
+    /// The row's key for people: its columns and the source's values as JSON; none without a key.
+    #[must_use]
+    pub fn key_text(&self, row: &[ValueRef<'_>]) -> Option<Box<str>> {
+        key_text(&self.table.plan.source, &self.key, row)
+    }
+}
+
+impl Field {
+    /// Appends the value's field, as the policies of its reasons say.
+    fn append(&self, value: &ValueRef<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<Reasons, Fault> {
+        let start = out.len();
+        match self.encode.append(value, scratch, out) {
+            Ok(reasons) if reasons.is_empty() => Ok(reasons),
+            Ok(reasons) => self.settle(reasons, start, out),
+            Err(Fault::TooLong) => self.settle(Reason::TooLong.into(), start, out),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    #[cold]
+    fn settle(&self, reasons: Reasons, start: usize, out: &mut Vec<u8>) -> Result<Reasons, Fault> {
+        match reasons.verdict(&self.policies) {
+            Some((policy @ (Policy::Fail | Policy::Quarantine), reason)) => return Err(Fault::Refused(reason, policy)),
+            Some((Policy::Null, _)) => {
+                out.truncate(start);
+                copy::null(out);
+            }
+            Some((Policy::Replace, Reason::TooLong)) => return Err(Fault::TooLong),
+            Some((Policy::Replace, _)) | None => {}
+        }
+        Ok(reasons)
     }
 }
 
@@ -172,21 +224,16 @@ impl Table {
             return Err(Error::new(ErrorKind::Bug, message).detail(format!("the table has {}", self.fields.len())));
         }
         for column in columns {
-            let appended =
-                match (self.fields.get(*column), row.get(*column)) {
-                    (Some(field), Some(value)) => field.encode.append(value, scratch, out).and_then(|reasons| {
-                        match reasons.first().filter(|_| field.strict) {
-                            Some(reason) => Err(Fault::Changed(reason)),
-                            None => Ok(reasons),
-                        }
-                    }),
-                    _ => Err(Fault::Kind),
-                };
+            let appended = match (self.fields.get(*column), row.get(*column)) {
+                (Some(field), Some(value)) => field.append(value, scratch, out),
+                _ => Err(Fault::Kind),
+            };
             match appended {
                 Ok(reasons) if reasons.is_empty() => {}
                 Ok(reasons) => {
-                    if let Some(tally) = tally.as_deref_mut() {
-                        tally.note(*column, reasons);
+                    let policy = self.fields.get(*column).and_then(|field| reasons.verdict(&field.policies));
+                    if let (Some(tally), Some((policy, _))) = (tally.as_deref_mut(), policy) {
+                        tally.note(*column, reasons, policy);
                     }
                 }
                 Err(fault) => {
@@ -196,6 +243,34 @@ impl Table {
             }
         }
         Ok(Span { start, end: out.len() })
+    }
+
+    /// The error of a value that is not carried, and what lets it be.
+    fn refused(&self, source: usize, reason: Reason, policy: Policy) -> Error {
+        let column = &self.plan.source.columns[source];
+        let planned = self.plan.columns.iter().find(|planned| planned.source == source);
+        let unique = planned.is_some_and(|planned| planned.unique);
+        let kind = if policy == Policy::Quarantine { ErrorKind::Unfit } else { ErrorKind::Value };
+        let place = if unique { " in a key or unique index" } else { "" };
+        let error = Error::new(kind, format!("{}.{}: {reason}{place}", self.plan.source.name, column.name));
+        match reason {
+            Reason::OutOfRange => error.with_hint(format!(
+                "ALTER TABLE {} ALTER COLUMN {} TYPE numeric(20,0) on the target, and `bigint_unsigned = \"numeric\"` \
+                 under [types]",
+                self.plan.target.sql(),
+                ident::postgres(planned.map_or(&column.name, |planned| &planned.name)),
+            )),
+            Reason::NotBoolean => error.with_hint("`tinyint1 = \"smallint\"` under [types]"),
+            Reason::NotTimeOfDay => error.with_hint("map the column to interval"),
+            Reason::TooLong => error.with_hint("exclude the column with `exclude_columns`"),
+            _ if unique => error
+                .detail("changed to fit, two different values could become one")
+                .with_hint("correct the row on the source, or exclude the table or the column"),
+            reason => error.with_hint(format!(
+                "correct the row on the source, or choose another policy for {} under [sanitize]",
+                reason.name()
+            )),
+        }
     }
 
     /// Puts table and column to a fault; never the value.
@@ -212,25 +287,8 @@ impl Table {
             Fault::Corrupt(what) => of(ErrorKind::Corrupt, what)
                 .detail(format!("the column is declared as {}", column.declared))
                 .with_hint("compare the table's definition on the source with the one that is replicated"),
-            Fault::Changed(reason) => of(ErrorKind::Value, &format!("{reason} in a key or unique index"))
-                .detail("changed to fit, two different values could become one")
-                .with_hint("correct the row on the source, or exclude the table or the column"),
-            Fault::TooLong => of(ErrorKind::Value, "a value longer than PostgreSQL's 1 GiB")
-                .with_hint("exclude the column with `exclude_columns`"),
-            Fault::BigintOverflow => {
-                let name = self.plan.columns.iter().find(|planned| planned.source == source);
-                of(ErrorKind::Value, "a value above 9223372036854775807, bigint's largest").with_hint(format!(
-                    "ALTER TABLE {} ALTER COLUMN {} TYPE numeric(20,0) on the target, and `bigint_unsigned = \"numeric\"` \
-                     under [types]",
-                    self.plan.target.sql(),
-                    ident::postgres(name.map_or(&column.name, |planned| &planned.name)),
-                ))
-            }
-            Fault::NotBoolean => of(ErrorKind::Value, "a tinyint(1) that is neither 0 nor 1")
-                .with_hint("`tinyint1 = \"smallint\"` under [types]"),
-            Fault::NotTimeOfDay => {
-                of(ErrorKind::Value, "a time outside 00:00:00 to 23:59:59").with_hint("map the column to interval")
-            }
+            Fault::Refused(reason, policy) => self.refused(source, reason, policy),
+            Fault::TooLong => self.refused(source, Reason::TooLong, Policy::Fail),
             Fault::Unsupported => match check_text(table, column) {
                 Err(error) => error,
                 Ok(()) => of(ErrorKind::Bug, "a character set without a decoder"),

@@ -12,6 +12,9 @@ pub(super) const SAFE_DATE: i32 = -UNIX_DAYS;
 /// 1970-01-01 00:00:00.
 pub(super) const SAFE_TIMESTAMP: i64 = SAFE_DATE as i64 * MICROS_PER_DAY;
 
+/// 23:59:59, in microseconds since midnight.
+pub(super) const LAST_SECOND: i64 = MICROS_PER_DAY - 1_000_000;
+
 /// Days since 2000-01-01.
 pub(super) fn date(date: Date) -> Result<i32, Reason> {
     days_since_2000(date.year, date.month, date.day).ok_or(if date == Date::default() {

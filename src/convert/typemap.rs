@@ -8,7 +8,7 @@
 
 use super::charset::Decoder;
 use super::plan::{PgType, PlannedColumn, TablePlan};
-use super::{index_names, key_types};
+use super::{index_names, key_types, policies};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{Literal, Mapping, RowTest, TableRule};
 use crate::schema::{Catalog, Column, Index, IndexKind, SourceType, TableSchema};
@@ -86,12 +86,14 @@ fn plan_table(
                 .with_hint("give it another name with `rename_columns`"));
         }
         let ty = widened.get(&(number, source)).cloned().unwrap_or_else(|| default_type(&column.ty, options));
+        let unique = unique.contains(&source);
         columns.push(PlannedColumn {
             source,
             name: name.clone(),
+            policies: policies::of(table, column, &ty, unique, mapping)?,
             ty,
             nullable: column.nullable,
-            unique: unique.contains(&source),
+            unique,
         });
     }
     if columns.is_empty() || columns.len() > MAX_COLUMNS {
@@ -177,7 +179,9 @@ fn unique_columns(table: &TableSchema, carried: &[Option<String>]) -> HashSet<us
 
 fn check_rule(table: &TableSchema, rule: &TableRule) -> Result<()> {
     let excluded = rule.exclude_columns.iter().map(|name| (name, "exclude_columns"));
-    let mut named: Vec<_> = excluded.chain(rule.rename_columns.keys().map(|name| (name, "rename_columns"))).collect();
+    let renamed = rule.rename_columns.keys().map(|name| (name, "rename_columns"));
+    let ruled = rule.columns.keys().map(|name| (name, "columns"));
+    let mut named: Vec<_> = excluded.chain(renamed).chain(ruled).collect();
     named.sort();
     for (name, setting) in named {
         // the mapping compares as the source spells, so a name in another case would silently do nothing

@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod reset;
+pub mod sanitized;
 pub mod status;

@@ -99,8 +99,6 @@ pub struct DecodeLoop<D> {
 pub struct Decoding {
     /// Changes to apply.
     pub batch: Batch,
-    /// Values that were changed to fit, by table.
-    pub sanitized: Vec<(usize, crate::convert::sanitize::Sanitized)>,
     /// The binlog file now read: name, creation time and server id of its format description.
     pub fingerprint: Option<(String, u32, u32)>,
 }
@@ -216,7 +214,6 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
     fn send(&mut self, batch: Batch) -> bool {
         let fingerprint =
             self.decoder.file_fingerprint().map(|(file, created, server)| (file.to_owned(), created, server));
-        let sanitized = self.batcher.take_sanitized();
-        self.batches.blocking_send(Decoding { batch, sanitized, fingerprint }).is_ok()
+        self.batches.blocking_send(Decoding { batch, fingerprint }).is_ok()
     }
 }

@@ -139,7 +139,7 @@ async fn apply(
     decoding: Decoding,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let Decoding { batch, sanitized, fingerprint } = decoding;
+    let Decoding { batch, fingerprint } = decoding;
     if let Some((file, created, server_id)) = fingerprint {
         let renewed = SourceIdentity {
             binlog_file: file,
@@ -159,10 +159,8 @@ async fn apply(
         () = async { shutdown.raised().await; tokio::time::sleep(FINISH_BATCH).await } => return Ok(()),
     };
     let metrics = &context.shared.metrics;
-    for (table, sanitized) in sanitized {
-        context.count_sanitized(table, &sanitized);
-    }
     let Some(counts) = applied else { return Ok(()) };
+    context.count_sanitized(&writer.take_sanitized());
     metrics.batches.inc();
     metrics.batch_apply_seconds.observe(started.elapsed().as_secs_f64());
     metrics.batch_rows.observe(counts.changes.total() as f64);

@@ -8,6 +8,7 @@ use super::shutdown::Shutdown;
 use super::state::Context;
 use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
+use crate::convert::sanitize::{self, Changed};
 use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::connect::connect as connect_source;
@@ -18,6 +19,7 @@ use crate::source::snapshot::values::row_to_values;
 use crate::source::{Conn, Value};
 use crate::target::chunk::ChunkWriter;
 use crate::target::progress::{self, TableState};
+use crate::target::sanitized;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -99,14 +101,13 @@ async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -
     Ok(())
 }
 
-/// Converts rows to tuples, leaving out those that the row filter does not admit.
+/// Converts rows to tuples, leaving out those that the row filter does not admit; and the values that were changed to fit.
 fn encode(
-    context: &Context,
     table: usize,
     converter: &mut Converter,
     rows: &[Vec<Value>],
     arena: &mut Arena,
-) -> Result<Vec<Span>> {
+) -> Result<(Vec<Span>, Vec<Changed>)> {
     arena.clear();
     let plan = Arc::clone(converter.plan());
     let mut tuples = Vec::with_capacity(rows.len());
@@ -117,10 +118,8 @@ fn encode(
             tuples.push(converter.tuple(&values, arena)?);
         }
     }
-    for sanitized in converter.take_sanitized() {
-        context.count_sanitized(table, &sanitized);
-    }
-    Ok(tuples)
+    let changed = converter.take_changed(table, None).collect();
+    Ok((tuples, changed))
 }
 
 async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter, table: usize) -> Result<()> {
@@ -147,19 +146,23 @@ async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter
     let mut arena = Arena::default();
     let mut next = reader.next_chunk(source).await?;
     while let Some(chunk) = next {
-        let tuples = tokio::task::block_in_place(|| encode(context, table, &mut converter, &chunk.rows, &mut arena))?;
+        let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, &mut arena));
+        let (tuples, changed) = encoded?;
+        let totals = sanitize::totals(&changed);
         // while the target takes this chunk, the source reads the next
         let (wrote, read) = tokio::join!(
             async {
                 target.begin().await?;
                 let rows = target.copy(&copy, tuples.iter().map(|span| arena.get(*span))).await?;
                 progress::save_chunk(client, pipeline, name, 0, chunk.last_key.as_deref(), rows, chunk.last).await?;
+                sanitized::record(client, pipeline, &context.plans, &changed, &totals).await?;
                 target.commit().await?;
                 Ok::<_, Error>(rows)
             },
             reader.next_chunk(source)
         );
         progress_made(context, wrote?);
+        context.count_sanitized(&totals);
         next = read?;
     }
     finish(context, target, plan).await
@@ -177,6 +180,7 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
     let position = snapshot.position.clone();
     target.begin().await?;
     let mut arena = Arena::default();
+    let mut all_totals = Vec::new();
     for table in tables {
         let plan = &context.plans[*table];
         let mut converter = Converter::compile(Arc::clone(plan))?;
@@ -184,10 +188,14 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
         let mut reader = ExactReader::open(snapshot.connection(&plan.source), &plan.source).await?;
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {
-            let tuples = tokio::task::block_in_place(|| encode(context, *table, &mut converter, &rows, &mut arena))?;
+            let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, &rows, &mut arena));
+            let (tuples, changed) = encoded?;
+            let totals = sanitize::totals(&changed);
             let rows = target.copy(&copy, tuples.iter().map(|span| arena.get(*span))).await?;
+            sanitized::record(target.client(), pipeline, &context.plans, &changed, &totals).await?;
             copied += rows;
             progress_made(context, rows);
+            all_totals.extend(totals);
         }
         drop(reader);
         let name = &plan.source.name;
@@ -201,6 +209,7 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
         target.finish(&context.plans[*table], context.facts.logs_cascades).await?;
     }
     target.commit().await?;
+    context.count_sanitized(&all_totals);
     snapshot.close().await
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::convert::plan::TablePlan;
-use crate::convert::sanitize::Sanitized;
+use crate::convert::sanitize::Total;
 use crate::error::Result;
 use crate::identity::SourceIdentity;
 use crate::schema::Catalog;
@@ -45,13 +45,17 @@ impl Context {
         connect(&self.target, &application_name(&self.config.pipeline, self.epoch)).await
     }
 
-    /// Counts a value that was changed to fit.
-    pub fn count_sanitized(&self, table: usize, sanitized: &Sanitized) {
-        let source = &self.plans[table].source;
-        let column = &source.columns[sanitized.column].name;
-        let reason = sanitized.reason.name();
-        self.shared.metrics.add_sanitized(&source.name.to_string(), column, reason, sanitized.count);
-        tracing::warn!(table = %source.name, column, reason, count = sanitized.count, "values were changed to fit");
+    /// Counts values that were changed to fit and are committed on the target. Logged once a minute for each column and
+    /// reason, with the count since the last line.
+    pub fn count_sanitized(&self, totals: &[Total]) {
+        for Total { table, column, reason, count, .. } in totals {
+            let source = &self.plans[*table].source;
+            let column = &source.columns[*column].name;
+            self.shared.metrics.add_sanitized(&source.name.to_string(), column, reason.name(), *count);
+            if let Some(count) = self.shared.tell((source.name.to_string(), column.clone(), reason.name()), *count) {
+                tracing::warn!(table = %source.name, column, reason = reason.name(), count, "values were changed to fit");
+            }
+        }
     }
 }
 

@@ -13,10 +13,11 @@
 use super::cascade::Cascades;
 use super::copy::{self, Fields, Raw};
 use super::error::classify;
-use super::{Connection, fence, to_json};
+use super::{Connection, fence, sanitized, to_json};
 use crate::batch::{Batch, End, RowCounts};
 use crate::convert::Arena;
 use crate::convert::plan::TablePlan;
+use crate::convert::sanitize::{self, Changed, Total};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::identity::SourceIdentity;
@@ -49,6 +50,8 @@ pub struct Writer {
     in_transaction: bool,
     /// Counted into the checkpoint at the next commit.
     pending: Counts,
+    /// Values changed to fit, recorded in the open transaction or the last one.
+    sanitized: Vec<Total>,
 }
 
 /// What was applied.
@@ -105,6 +108,7 @@ impl Writer {
             position,
             in_transaction: false,
             pending,
+            sanitized: Vec::new(),
         })
     }
 
@@ -129,12 +133,16 @@ impl Writer {
                 self.client.batch_execute("ROLLBACK").await.map_err(|e| classify(e, "roll back"))?;
             }
             self.pending = Counts::default();
+            self.sanitized.clear();
             return Ok(None);
         }
         self.pending.transactions += batch.transactions;
         self.pending.changes += batch.changes;
         for segment in &batch.segments {
             self.segment(segment, &batch.arena).await?;
+        }
+        if !batch.sanitized.is_empty() {
+            self.record_sanitized(&batch.sanitized).await?;
         }
         let End::Commit { position, committed_at } = &batch.end else { return Ok(None) };
         let counts = std::mem::take(&mut self.pending);
@@ -165,6 +173,22 @@ impl Writer {
         self.in_transaction = false;
         self.position = position.clone();
         Ok(Some(counts))
+    }
+
+    /// What was changed to fit in the batches that were committed since the last call.
+    pub fn take_sanitized(&mut self) -> Vec<Total> {
+        std::mem::take(&mut self.sanitized)
+    }
+
+    async fn record_sanitized(&mut self, changed: &[Changed]) -> Result<()> {
+        if let Some(begin) = self.begin() {
+            begin.await?;
+        }
+        self.in_transaction = true;
+        let totals = sanitize::totals(changed);
+        sanitized::record(&*self.client, &self.pipeline, &self.plans, changed, &totals).await?;
+        self.sanitized.extend(totals);
+        Ok(())
     }
 
     /// BEGIN, unless a transaction is open already.

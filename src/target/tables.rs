@@ -271,7 +271,8 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
             )?;
         }
     }
-    for control in ["snapshot_progress", "table_state", "schema_version", "checkpoint"] {
+    for control in ["sanitized", "sanitized_count", "snapshot_progress", "table_state", "schema_version", "checkpoint"]
+    {
         let sql = format!("DELETE FROM sirenia.{control} WHERE pipeline = $1");
         transaction.execute(&sql, &[&pipeline]).await.map_err(on(doing))?;
     }

@@ -181,6 +181,7 @@ pub(crate) mod example {
     use crate::convert::plan::{PgType, PlannedColumn, TablePlan};
     use crate::ident::{TableName, TargetName};
     use crate::identity::SourceIdentity;
+    use crate::policy::Policies;
     use crate::position::{BinlogOffset, GtidSet, Position};
     use crate::schema::{Flavor, TableSchema};
     use std::sync::Arc;
@@ -211,6 +212,7 @@ pub(crate) mod example {
             ty,
             nullable,
             unique: !nullable,
+            policies: Policies::defaults(nullable, !nullable),
         };
         let source = TableSchema {
             name: TableName::new("Lab", table),
@@ -268,6 +270,7 @@ pub(crate) mod example {
             ty,
             nullable: at > 2,
             unique: false,
+            policies: Policies::defaults(at > 2, false),
         });
         TablePlan { columns: columns.collect(), key: Vec::new(), ..plan("every") }
     }

@@ -109,6 +109,7 @@ mod tests {
     use super::*;
     use crate::convert::plan::PlannedColumn;
     use crate::ident::{TableName, TargetName};
+    use crate::policy::Policies;
     use crate::schema::TableSchema;
     use std::sync::Arc;
 
@@ -119,6 +120,7 @@ mod tests {
             ty: ty.clone(),
             nullable: true,
             unique: false,
+            policies: Policies::defaults(true, false),
         };
         let source = TableSchema {
             name: TableName::new("lab", "t"),

@@ -67,10 +67,18 @@ fn a_row_becomes_a_tuple() {
     assert_eq!(split(&arena.get(first)[2..]), expected);
     let epoch = (-10_957i32).to_be_bytes();
     assert_eq!(split(&arena.get(second)[2..])[1..], [None, Some(&b""[..]), Some(b"y"), Some(&epoch)]);
-    let counts = converter.take_sanitized();
-    let counts: Vec<_> = counts.iter().map(|entry| (entry.column, entry.reason, entry.count)).collect();
-    assert_eq!(counts, [(1, Reason::ZeroDate, 1), (2, Reason::NulByte, 1), (4, Reason::ZeroDate, 1)]);
-    assert!(converter.take_sanitized().is_empty());
+    let changed: Vec<_> = converter.take_changed(7, None).collect();
+    let seen: Vec<_> = changed.iter().map(|value| (value.column, value.reason, value.policy)).collect();
+    assert_eq!(
+        seen,
+        [
+            (1, Reason::ZeroDate, Policy::Null),
+            (2, Reason::NulByte, Policy::Replace),
+            (4, Reason::ZeroDate, Policy::Replace)
+        ]
+    );
+    assert_eq!((changed[0].table, changed[0].key.as_deref()), (7, Some("{\"id\":7}")));
+    assert!(!converter.has_changed());
 }
 
 #[test]
@@ -93,11 +101,11 @@ fn keys_and_unique_values_are_never_changed() {
     let mut arena = Arena::default();
     for code in [&b"a\0"[..], b"\xFF"] {
         let error = converter.tuple(&row(1, ZERO, b"n", code, ZERO), &mut arena).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Value);
+        assert_eq!(error.kind(), ErrorKind::Unfit);
         assert!(error.to_string().starts_with("lab.people.code: ") && error.hint().is_some());
         assert!(arena.is_empty());
     }
-    assert!(converter.take_sanitized().is_empty(), "a row that failed is not counted");
+    assert!(!converter.has_changed(), "a row that failed is not counted");
 }
 
 #[test]
@@ -119,7 +127,7 @@ fn columns_that_are_not_carried_still_have_fields() {
     assert_eq!(arena.get(tuple)[..2], [0, 3]);
     let fields = converter.fields(&[2, 1], &row, &mut arena).unwrap();
     assert_eq!(split(arena.get(fields)), [Some("é".as_bytes()), None]);
-    assert_eq!(converter.take_sanitized().len(), 1, "only what was carried");
+    assert_eq!(converter.take_changed(0, None).count(), 1, "only what was carried");
 }
 
 #[test]
@@ -140,7 +148,7 @@ fn an_overflow_says_what_mends_it() {
     let source = table("t", &[("id", int(8, true))]).primary(&[0]);
     let mut converter = Converter::compile(planned(source)).unwrap();
     let error = converter.tuple(&[ValueRef::UInt(u64::MAX)], &mut Arena::default()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Value);
+    assert_eq!(error.kind(), ErrorKind::Unfit);
     let hint = error.hint().unwrap();
     assert!(hint.starts_with("ALTER TABLE \"public\".\"t\" ALTER COLUMN \"id\" TYPE numeric(20,0)"), "{hint}");
     assert!(hint.contains("bigint_unsigned"));
