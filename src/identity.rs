@@ -22,7 +22,7 @@ pub struct SourceIdentity {
     /// The binlog file whose format description the next two fields come from.
     pub binlog_file: String,
     /// When that file was created, seconds since 1970, from its format description event's header: another file of the
-    /// same name has another.
+    /// same name has another, unless the log was begun anew and has grown to that name again within one second.
     pub binlog_created: u32,
     /// The server id in that event's header.
     pub binlog_server_id: u32,
@@ -78,6 +78,15 @@ impl SourceIdentity {
             )));
         }
         Ok(())
+    }
+
+    /// The error for a log whose newest file comes before the checkpoint's.
+    #[must_use]
+    pub fn newer_than(&self, newest: &str) -> Error {
+        swapped(format!(
+            "the checkpoint lies in binlog file {}, the newest one there is now {newest}",
+            self.binlog_file
+        ))
     }
 }
 

@@ -256,6 +256,34 @@ async fn reset_binlog(kind: SourceKind) {
     }
 }
 
+/// The binlog was reset and has grown again past the checkpoint's transaction, in an earlier file than the checkpoint's or
+/// with new files of all its names. Nothing of it may be applied as what follows.
+async fn reset_binlog_that_grew_again(kind: SourceKind) {
+    for rotations in [0, 4] {
+        println!("files after the reset: {}", rotations + 1);
+        let (world, mut replicator) = following(kind).await;
+        world.run(&["FLUSH BINARY LOGS", "FLUSH BINARY LOGS", "UPDATE pasien SET jumlah = 5 WHERE id = 1"]).await;
+        world.caught_up().await;
+        assert_eq!(replicator.terminate().await.0, 0);
+        // a file is known by its name and the second of its creation
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let reset = if kind == MySql { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" };
+        world.run(&[reset]).await;
+        for _ in 0..60 {
+            world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 1)"]).await;
+        }
+        for _ in 0..rotations {
+            world.run(&["FLUSH BINARY LOGS"]).await;
+        }
+        let report = world.run_to_end(&[]).await.assert_stops(&["source", "binlog"]);
+        println!("{}", report.text);
+        let count = world.target().await.query_one("SELECT count(*) FROM hasil WHERE nilai = 1", &[]).await.unwrap();
+        assert_eq!(count.get::<_, i64>(0), 0, "rows of another log were applied");
+        world.mend_on_target(&report).await;
+        assert_once_equal(&world).await;
+    }
+}
+
 /// Behind the source's address is another server, with the same tables and a binlog of the same names.
 async fn another_server(kind: SourceKind) {
     let (mut world, mut replicator) = following(kind).await;
@@ -319,6 +347,7 @@ on_both! {
     prepared_xa
     purged
     reset_binlog
+    reset_binlog_that_grew_again
     another_server
     missing_row_on_the_target
 }

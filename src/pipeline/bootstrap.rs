@@ -11,13 +11,13 @@ use crate::convert::typemap::{self, TypeOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
-use crate::position::Position;
+use crate::position::{BinlogOffset, Position};
 use crate::schema::Catalog;
 use crate::source::preflight::{self, Preflight};
-use crate::source::server::ServerFacts;
+use crate::source::server::{ServerFacts, binlog_files};
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
 use crate::source::snapshot::position::settled_start;
-use crate::source::transport::{BinlogTransport, replica_server_id};
+use crate::source::transport::{BinlogTransport, FIRST_EVENT, replica_server_id};
 use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
@@ -92,6 +92,7 @@ async fn resume(
     let config = Arc::clone(&context.config);
     let pipeline = config.pipeline.as_str();
     checkpoint.source_identity.check_server(&identity_of(&context.facts))?;
+    check_log(context, conn, &checkpoint.source_identity).await?;
     let (_, mut stored) = schema_version::load(&**client, pipeline, checkpoint.schema_version).await?;
     let current = catalog::read(conn, context.facts.flavor, &context.config.mapping).await?;
     let new: Vec<String> =
@@ -118,6 +119,21 @@ async fn resume(
     context.catalog = stored;
     tracing::info!(position = %checkpoint.position, phase = %checkpoint.phase, "continuing from the checkpoint");
     Ok(checkpoint)
+}
+
+/// Compares the log that the checkpoint lies in with the one that is there now. A log that was begun anew may have grown
+/// past the checkpoint's transaction, and by GTID alone would be taken for what follows.
+async fn check_log(context: &Context, conn: &mut Conn, known: &SourceIdentity) -> Result<()> {
+    let files = binlog_files(conn).await?;
+    let number = |file: &str| BinlogOffset::new(file, 0).file_number();
+    if files.iter().any(|(file, _)| *file == known.binlog_file) {
+        let first = Position { binlog: BinlogOffset::new(known.binlog_file.as_str(), FIRST_EVENT), gtid: None };
+        return known.check_file(&identity_at(context, &first).await?);
+    }
+    match files.last() {
+        Some((newest, _)) if number(newest) < number(&known.binlog_file) => Err(known.newer_than(newest)),
+        _ => Ok(()), // purged: the server knows whether it still has what follows
+    }
 }
 
 /// Rows that are on the target already were made by the settings of then; new ones must be made alike.

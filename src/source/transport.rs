@@ -81,7 +81,7 @@ impl BinlogTransport {
                 // GTIDs are digits and dashes: safe in a literal
                 let set = format!("SET @slave_connect_state = '{state}', @slave_gtid_strict_mode = 1");
                 replica.execute(&set, DOING).await?;
-                replica.dump(server_id, &from.binlog.file, FIRST, true, DOING).await?;
+                replica.dump(server_id, &from.binlog.file, FIRST_EVENT as u32, true, DOING).await?;
             }
             _ => {
                 let offset = u32::try_from(from.binlog.offset).map_err(|_| {
@@ -134,8 +134,8 @@ impl BinlogTransport {
     }
 }
 
-/// Where the first event of a file starts.
-const FIRST: u32 = 4;
+/// Where the first event of a file starts: behind the magic number.
+pub const FIRST_EVENT: u64 = 4;
 
 fn lost(why: &str) -> Error {
     Error::new(ErrorKind::SourceUnavailable, DOING).detail(why)
