@@ -253,7 +253,7 @@ impl Decoder {
         self.group = Group::Open;
         self.changed = false;
         self.ids.clear();
-        Decoded::Boundary(Boundary::Begin { start })
+        Decoded::Boundary(Boundary::Begin { start, gtid: self.gtid.as_ref().and_then(Gtid::name) })
     }
 
     /// Ends the group, or the statement that is one.

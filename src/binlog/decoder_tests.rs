@@ -77,7 +77,7 @@ impl Stream {
         match self.decoder.decode(Frame::parse(&bytes, true)?)? {
             Decoded::Nothing => Ok(String::new()),
             Decoded::Boundary(boundary) => Ok(match boundary {
-                Boundary::Begin { start } => format!("begin at {start}"),
+                Boundary::Begin { start, .. } => format!("begin at {start}"),
                 Boundary::Commit { position, .. } => format!("commit at {position}"),
                 Boundary::Heartbeat { position } => format!("heartbeat at {}", position.binlog),
                 Boundary::Ddl(ddl) => format!("ddl {} {}", ddl.database, ddl.sql),

@@ -18,6 +18,15 @@ pub(super) enum Gtid {
 }
 
 impl Gtid {
+    /// As the server prints it.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Self::Anonymous => None,
+            Self::MySql(source, number) => Some(format!("{source}:{number}")),
+            Self::MariaDb(domain, server, sequence) => Some(format!("{domain}-{server}-{sequence}")),
+        }
+    }
+
     /// Adds it to the set of its own dialect.
     pub fn add_to(&self, set: &mut GtidSet) {
         match (self, set) {
@@ -138,6 +147,8 @@ mod tests {
         let body = hex(TAGGED);
         let Some(Gtid::MySql(source, 1)) = mysql(types::GTID_TAGGED, &body) else { panic!() };
         assert_eq!(source.to_string(), "8fc9e816-e5ac-11f1-bcb5-02fc00000001:tag_a");
+        let named = mysql(types::GTID_TAGGED, &body).and_then(|gtid| gtid.name());
+        assert_eq!(named.as_deref(), Some("8fc9e816-e5ac-11f1-bcb5-02fc00000001:tag_a:1"));
         for end in 0..body.len() {
             let whole = end >= body.len() - 20; // up to the tag; what follows it is not read
             assert_eq!(mysql(types::GTID_TAGGED, &body[..end]).is_some(), whole, "{end}");
@@ -150,6 +161,7 @@ mod tests {
         let Some(Gtid::MySql(source, 2)) = mysql(types::GTID, &body) else { panic!() };
         assert_eq!(source.to_string(), "8fc9e816-e5ac-11f1-bcb5-02fc00000001");
         assert_eq!(mysql(types::ANONYMOUS_GTID, &body), Some(Gtid::Anonymous));
+        assert_eq!((Gtid::Anonymous.name(), Gtid::MariaDb(2, 7, 21).name()), (None, Some("2-7-21".into())));
         for end in 0..body.len() {
             assert_eq!(mysql(types::GTID, &body[..end]), None);
         }

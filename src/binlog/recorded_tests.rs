@@ -285,7 +285,7 @@ fn check_order(recorded: &Recorded) {
     let mut last = 4;
     for boundary in &recorded.boundaries {
         let offset = match boundary {
-            Boundary::Begin { start } => start.offset,
+            Boundary::Begin { start, .. } => start.offset,
             Boundary::Commit { position, .. } => position.binlog.offset,
             Boundary::Ddl(ddl) => ddl.position.binlog.offset,
             _ => continue,

@@ -178,6 +178,12 @@ impl<'a> RowsChange<'a> {
         self.op != Op::Insert && self.before.columns < all || self.op != Op::Delete && self.after.columns < all
     }
 
+    /// Where the rows' event starts.
+    #[must_use]
+    pub fn at(&self) -> &'a BinlogOffset {
+        self.at
+    }
+
     /// Bytes of rows not read yet.
     #[must_use]
     pub fn remaining_bytes(&self) -> usize {

@@ -169,7 +169,7 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
                     self.batcher.row(rows.table, rows.op, &images, rows.foreign_key_checks, now)?;
                 }
             }
-            Decoded::Boundary(Boundary::Begin { start }) => {
+            Decoded::Boundary(Boundary::Begin { start, .. }) => {
                 if let Some(rollback) = self.batcher.begin(&start) {
                     return Ok(self.send(rollback));
                 }
