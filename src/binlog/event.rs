@@ -8,7 +8,7 @@ use crate::error::{Result, corrupt};
 /// Bytes of the common header, binlog version 4.
 pub(super) const HEADER_BYTES: usize = 19;
 /// The event was made up by the server for this connection and stands in no file.
-const FLAG_ARTIFICIAL: u16 = 0x20;
+pub(super) const FLAG_ARTIFICIAL: u16 = 0x20;
 /// An event that may be skipped by whoever does not know it.
 const FLAG_IGNORABLE: u16 = 0x80;
 /// Set in a format description while its file is being written, and not part of its checksum.

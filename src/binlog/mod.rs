@@ -18,6 +18,7 @@ mod affects;
 mod decimal;
 mod decoder;
 mod event;
+pub mod file;
 mod gtid;
 pub mod json;
 mod plan;
