@@ -36,6 +36,7 @@ const TIERS: &[(&str, u8)] = &[
     ("spool", 3),
     // 4 to 6: what is done with them
     ("pipeline", 4),
+    ("stream", 4),
     ("verify", 5),
     ("ops", 6),
     // 7: surface

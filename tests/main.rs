@@ -11,6 +11,7 @@ mod standby;
 mod status;
 mod stops;
 mod stops_stream;
+mod stream;
 mod support;
 mod verify;
 mod warnings;

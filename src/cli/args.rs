@@ -5,12 +5,14 @@
 //! output, and [`parse`] takes the login out of what clap repeats of a command line that it cannot read.
 
 use crate::config::{Inputs, LogFormat, Raw};
+use crate::stream::Place;
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const ABOUT: &str = "Carries a live MySQL or MariaDB database into PostgreSQL and keeps it there";
 
@@ -58,6 +60,12 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Shows which values had to be changed to fit: where, why, and of which rows
     Sanitized(SanitizedArgs),
+    /// Prints the source's changes as lines of JSON; needs no target
+    Tail(TailArgs),
+    /// Writes the source's changes to a file; needs no target
+    Record(RecordArgs),
+    /// Prints a recording as `tail` prints changes; needs no server
+    Replay(ReplayArgs),
     /// Drops what the pipeline made on the target, to begin anew
     Reset(ResetArgs),
 }
@@ -207,6 +215,82 @@ pub struct SanitizedArgs {
     pub tables: TableArgs,
 }
 
+/// Where a stream of changes begins and ends, of commands that read one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StreamArgs {
+    /// Which tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+    /// Where to begin: FILE:POS, a GTID set (behind its transactions), or now
+    #[arg(long, value_name = "PLACE", default_value = "now", conflicts_with = "files")]
+    pub from: Place,
+    /// Where to end: FILE:POS, a GTID set, or now; without it, when interrupted
+    #[arg(long, value_name = "PLACE", visible_alias = "stop-at")]
+    pub until: Option<Place>,
+    /// How long to read, like 10s, 5m or 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub time: Option<Duration>,
+    /// Read these binlog files, in their order, instead of asking the server for them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// The columns of the files' tables are those of this recording [default: as the source has them now]
+    #[arg(long, value_name = "RECORDING", requires = "files")]
+    pub schema: Option<PathBuf>,
+}
+
+/// `--values`, of commands that print rows.
+const VALUES: &str = "Whether the rows' values are shown; with --values=false only which columns changed";
+
+/// `sirenia tail`
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "One object per line: begin, insert, update, delete, savepoint, rollback_to, commit, rollback, ddl.\n\
+    Rows count once their transaction's commit has come.\n\n\
+    Examples:\n  sirenia tail --tables 'pasien*'\n  sirenia tail --from binlog.000042:4 --until now | jq -c 'select(.table)'\n  \
+    sirenia tail --files binlog.000041 binlog.000042 --schema old.rec"
+)]
+pub struct TailArgs {
+    /// Which stream.
+    #[command(flatten)]
+    pub stream: StreamArgs,
+    #[arg(long, help = VALUES, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[expect(missing_docs, reason = "its help is above")]
+    pub values: bool,
+}
+
+/// `sirenia record`
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "The file holds the rows' values. SIGINT and SIGTERM end it in good order; it is never written over.\n\n\
+    Examples:\n  sirenia record today.rec --for 1h\n  sirenia record old.rec --from binlog.000001:4 --until now\n  \
+    sirenia record old.rec --files /backup/binlog.0000*"
+)]
+pub struct RecordArgs {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which stream.
+    #[command(flatten)]
+    pub stream: StreamArgs,
+}
+
+/// `sirenia replay`
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Exit code 0: the recording is whole; 3: it is damaged or was cut off, what is whole is printed.\n\n\
+    Example:\n  sirenia replay today.rec | jq -c 'select(.event == \"delete\")'"
+)]
+pub struct ReplayArgs {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[arg(long, help = VALUES, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[expect(missing_docs, reason = "its help is above")]
+    pub values: bool,
+}
+
 /// `sirenia reset`
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Drops the tables that this pipeline made on the target, and its checkpoint. \
@@ -241,6 +325,22 @@ pub struct DemoArgs {
     /// How long the workload runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub seconds: u64,
+}
+
+/// A time like 10s, 5m or 2h; seconds without a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)) {
+        Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
+        _ => Err("write a time from 1s to a year, like 10s, 5m or 2h".into()),
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap asks for a result")]
@@ -302,6 +402,9 @@ mod tests {
         Status(StatusArgs),
         Verify(VerifyArgs),
         Sanitized(SanitizedArgs),
+        Tail(TailArgs),
+        Record(RecordArgs),
+        Replay(ReplayArgs),
         Reset(ResetArgs),
     }
 
@@ -335,10 +438,26 @@ mod tests {
             "verify --counts --json --tables a",
             "sanitized --json --tables a,b* --newest 3",
             "reset --yes --pipeline lab",
+            "tail --tables a,b --from binlog.000001:4 --until now --for 10s --values",
+            "tail --files binlog.000001 binlog.000002 --schema old.rec --values=false",
+            "record x.rec --from 0-1-7 --stop-at now",
+            "record x.rec --files binlog.000001 --tables a",
+            "replay x.rec --values=false",
         ] {
             All::try_parse_from(std::iter::once("sirenia").chain(line.split(' '))).expect(line);
         }
-        for line in ["demo --tables 0", "run --log-format xml", "explode", ""] {
+        for line in [
+            "demo --tables 0",
+            "run --log-format xml",
+            "explode",
+            "",
+            "tail --from yesterday",
+            "tail --for 0s",
+            "tail --for 10d",
+            "tail --schema x.rec",
+            "tail --from now --files x.000001",
+            "record",
+        ] {
             let error = All::try_parse_from(["sirenia"].into_iter().chain(line.split_terminator(' '))).expect_err(line);
             assert_eq!(error.exit_code(), 2);
         }

@@ -12,6 +12,7 @@ pub mod reset;
 pub mod run;
 pub mod sanitized;
 pub mod status;
+pub mod stream;
 pub mod verify;
 
 use crate::config::{Config, Raw};
@@ -29,6 +30,9 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
         Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
         Command::Sanitized(args) => sanitized::run(settings(global, |_| {})?, &args).await,
+        Command::Tail(args) => stream::tail(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
+        Command::Record(args) => stream::record(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
+        Command::Replay(args) => stream::replay(global.inputs(|_| {}), &args).await,
         Command::Reset(args) => reset::run(settings(global, |_| {})?, &args).await,
     }
 }

@@ -21,7 +21,8 @@ mod units;
 pub use endpoint::{Endpoint, Tls};
 pub use raw::Raw;
 pub use resolved::{
-    ApplySettings, BigintUnsigned, Capture, Config, LeaseSettings, LogFormat, LogSettings, TinyInt1, TypeChoices,
+    ApplySettings, BigintUnsigned, Capture, Config, LeaseSettings, LogFormat, LogSettings, SourceSettings, TinyInt1,
+    TypeChoices,
 };
 pub use units::ByteSize;
 
@@ -60,6 +61,17 @@ impl Inputs {
     pub fn resolve(self) -> Result<Config> {
         let (raw, warnings) = self.merged()?;
         Config::resolve(raw, warnings)
+    }
+
+    /// The checked settings of the source's side, for commands that need no target.
+    pub fn resolve_source(self) -> Result<SourceSettings> {
+        let (raw, warnings) = self.merged()?;
+        SourceSettings::resolve(raw, warnings)
+    }
+
+    /// What goes to stderr, for commands that need nothing else.
+    pub fn log(self) -> Result<LogSettings> {
+        Ok(resolved::log(self.merged()?.0.log))
     }
 
     /// Where HTTP listens, for commands that need no servers.

@@ -2,7 +2,7 @@
 
 use crate::config::choice::choice;
 use crate::config::endpoint::{Endpoint, Side};
-use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawRule};
+use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawLog, RawRule};
 use crate::config::secret_url;
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
@@ -119,6 +119,33 @@ pub struct LogSettings {
 /// The schema of our control tables on the target, which no table may be carried into.
 const CONTROL_SCHEMA: &str = "sirenia";
 
+/// What commands need that read the source's changes alone.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// The MySQL or MariaDB server; none when none is named.
+    pub source: Option<Endpoint>,
+    /// What is told of. Without a database in the settings it has none.
+    pub mapping: Mapping,
+    /// What goes to stderr.
+    pub log: LogSettings,
+    /// What looked wrong but stops nothing; to be logged once logging is up.
+    pub warnings: Vec<String>,
+}
+
+impl SourceSettings {
+    pub(super) fn resolve(raw: Raw, warnings: Vec<String>) -> Result<Self> {
+        let databases = databases(&raw)?;
+        let mapping = mapping(&raw, &databases)?;
+        let (login, log) = (raw.source.login(), log(raw.log));
+        let source = login.names_server().then(|| login.resolve(Side::Source, databases.into_iter().next()));
+        Ok(Self { source: source.transpose()?, mapping, log, warnings })
+    }
+}
+
+pub(super) fn log(raw: RawLog) -> LogSettings {
+    LogSettings { format: raw.format.unwrap_or(LogFormat::Text), level: raw.level.unwrap_or_else(|| "info".into()) }
+}
+
 impl Config {
     pub(super) fn resolve(raw: Raw, warnings: Vec<String>) -> Result<Self> {
         if raw.source.capture == Some(Capture::Triggers) {
@@ -128,10 +155,7 @@ impl Config {
         let databases = databases(&raw)?;
         let mapping = mapping(&raw, &databases)?;
         let http = listen(raw.http.listen.as_deref())?;
-        let log = LogSettings {
-            format: raw.log.format.unwrap_or(LogFormat::Text),
-            level: raw.log.level.unwrap_or_else(|| "info".into()),
-        };
+        let log = log(raw.log);
         let types = TypeChoices {
             tinyint1: raw.types.tinyint1.unwrap_or(TinyInt1::SmallInt),
             bigint_unsigned: raw.types.bigint_unsigned.unwrap_or(BigintUnsigned::BigInt),

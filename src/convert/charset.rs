@@ -72,16 +72,20 @@ impl Decoder {
     /// Appends the text as UTF-8 without NUL.
     pub(super) fn append(&self, bytes: &[u8], out: &mut Vec<u8>) -> Reasons {
         let start = out.len();
-        let invalid = match self {
+        let mut reasons = Reasons::NONE;
+        reasons.note(Reason::InvalidBytes, self.append_with_nul(bytes, out));
+        reasons.note(Reason::NulByte, remove_nul(out, start));
+        reasons
+    }
+
+    /// Appends the text as UTF-8, NUL characters too; whether any bytes meant nothing.
+    pub(super) fn append_with_nul(&self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        match self {
             Self::Utf8 => append_utf8(bytes, out),
             Self::Single(high) => append_single(high, bytes, out),
             Self::Multi(multi) => multi.append(bytes, out),
             Self::Wide(wide) => append_wide(*wide, bytes, out),
-        };
-        let mut reasons = Reasons::NONE;
-        reasons.note(Reason::InvalidBytes, invalid);
-        reasons.note(Reason::NulByte, remove_nul(out, start));
-        reasons
+        }
     }
 }
 

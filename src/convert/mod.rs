@@ -10,6 +10,7 @@ pub mod compare;
 mod encode;
 mod index_names;
 mod json;
+pub mod json_row;
 mod key_text;
 mod key_types;
 pub mod plan;

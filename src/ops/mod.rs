@@ -4,3 +4,4 @@ pub mod check;
 pub mod reset;
 pub mod sanitized;
 pub mod status;
+pub mod stream;

@@ -1,10 +1,11 @@
 //! What every part of a running pipeline shares: settings, addresses, the schema, the epoch.
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Endpoint};
 use crate::convert::plan::TablePlan;
 use crate::convert::sanitize::Total;
 use crate::error::Result;
 use crate::identity::SourceIdentity;
+use crate::mapping::Mapping;
 use crate::schema::Catalog;
 use crate::source::connect::SourceConfig;
 use crate::source::server::ServerFacts;
@@ -62,13 +63,18 @@ impl Context {
 /// Where the source is, by the settings.
 #[must_use]
 pub fn source_config(config: &Config) -> SourceConfig {
-    let endpoint = &config.source;
+    source_address(&config.source, &config.mapping)
+}
+
+/// The same of its parts.
+#[must_use]
+pub fn source_address(endpoint: &Endpoint, mapping: &Mapping) -> SourceConfig {
     SourceConfig {
         host: endpoint.host.clone(),
         port: endpoint.port,
         user: endpoint.user.clone(),
         password: endpoint.password.clone(),
-        databases: config.mapping.databases.keys().cloned().collect(),
+        databases: mapping.databases.keys().cloned().collect(),
         tls: match endpoint.tls {
             config::Tls::Off => source::connect::Tls::Off,
             config::Tls::Prefer => source::connect::Tls::Prefer,
