@@ -181,6 +181,15 @@ const WORK: [&str; 19] = [
     "INSERT INTO lab.hasil (id, pasien_id, isi) VALUES (9999, 7, 'selesai')",
 ];
 
+/// What the server of that kind can do of it: MySQL with GTIDs takes no engine without transactions into a transaction.
+fn work(kind: SourceKind) -> Vec<&'static str> {
+    let mixed = WORK.into_iter().enumerate().filter(|(at, _)| kind == SourceKind::MariaDb || *at != MIXED);
+    mixed.map(|(_, sql)| sql).collect()
+}
+
+/// The change in [`WORK`] that cannot be rolled back, and so brings the ROLLBACK TO into the log.
+const MIXED: usize = 7;
+
 fn parsed(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
 }
@@ -196,7 +205,7 @@ async fn tail_and_record_tell_the_same(kind: SourceKind) {
     let mut tail = source.spawn(&["tail"], "tail.out");
     let mut record = source.spawn(&["record", recording.to_str().unwrap()], "record.out");
     source.serves(2).await;
-    source.run(&WORK).await;
+    source.run(&work(kind)).await;
     tail.prints("selesai").await;
     tail.prints(r#""id":9999"#).await;
     // the last transaction's end
@@ -211,7 +220,8 @@ async fn tail_and_record_tell_the_same(kind: SourceKind) {
     let open = count(&lines, "begin") - count(&lines, "commit") - count(&lines, "rollback");
     assert_eq!(open, 0, "{told}");
     assert_eq!(count(&lines, "ddl"), 1);
-    assert_eq!((count(&lines, "savepoint"), count(&lines, "rollback_to")), (1, 1), "{told}");
+    let taken_back = usize::from(kind == SourceKind::MariaDb);
+    assert_eq!((count(&lines, "savepoint"), count(&lines, "rollback_to")), (1, taken_back), "{told}");
 
     let first = lines.iter().find(|line| line["event"] == "insert").unwrap();
     assert_eq!(first["table"], "lab.pasien");
@@ -240,7 +250,8 @@ async fn tail_and_record_tell_the_same(kind: SourceKind) {
     let table =
         |table: &str, event: &str| lines.iter().filter(|line| line["event"] == event && line["table"] == table).count();
     assert_eq!(table("lab.pasien", "delete"), 1);
-    assert_eq!((table("lab.mesin_lama", "insert"), table("lab.hasil", "delete")), (2, 1));
+    assert_eq!((table("lab.mesin_lama", "insert"), table("lab.hasil", "delete")), (1 + taken_back, 1));
+    assert_eq!(table("lab.hasil", "update"), 2 * taken_back);
 
     let (code, names, _) = source.output(&["replay", recording.to_str().unwrap(), "--values=false"]);
     assert_eq!(code, 0);
@@ -262,12 +273,14 @@ async fn tail_and_record_tell_the_same(kind: SourceKind) {
 /// The server's files, with their server, beside it and without it, tell what the server tells.
 async fn files_tell_what_their_server_tells(kind: SourceKind) {
     let mut source = Source::start(kind).await;
-    source.run(&WORK[..4]).await;
+    let work = work(kind);
+    source.run(&work[..4]).await;
     source.run(&["FLUSH BINARY LOGS"]).await;
-    source.run(&WORK[4..13]).await;
+    let middle = work.iter().position(|sql| *sql == "COMMIT").unwrap() + 1;
+    source.run(&work[4..middle]).await;
     // begins a file without checksums
     source.run(&["SET GLOBAL binlog_checksum = NONE"]).await;
-    source.run(&WORK[13..]).await;
+    source.run(&work[middle..]).await;
     let files = source.binlogs().await;
     assert!(files.len() >= 3, "{files:?}");
     let copies: Vec<PathBuf> =
@@ -344,7 +357,7 @@ async fn ddl_ends_the_stream(kind: SourceKind) {
     let (code, by_gtid, errors) =
         source.output(&["tail", "--from", commit["gtid_set"].as_str().unwrap(), "--until", "now"]);
     assert_eq!(code, 0, "{errors}");
-    assert!(by_gtid.contains(r#""pasien_id":4000000000"#) && !by_gtid.contains("lama\""), "{by_gtid}");
+    assert!(by_gtid.contains(r#""pasien_id":4000000000"#) && !by_gtid.contains(r#""isi":"lama""#), "{by_gtid}");
 }
 
 /// Killed, a recording tells what it has, and that it was cut off; an unfinished transaction is none in a file that was ended.
