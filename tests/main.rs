@@ -5,6 +5,7 @@ mod architecture;
 mod filters;
 mod kills;
 mod outages;
+mod packed;
 mod sanitize;
 mod seam;
 mod standby;

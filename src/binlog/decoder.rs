@@ -9,13 +9,14 @@
 //! group's GTID or BEGIN. Then the caller gets `Rollback`, except where a `Begin` comes at once: **a `Begin` while a group
 //! is open means that the open one was rolled back.** The name of a group is added to the executed set only at its end.
 
-use super::event::{self, Frame, types};
+use super::event::{self, EventHeader, Frame, types};
 use super::gtid::{self, Gtid};
 use super::plan::TablePlan;
 use super::query::{self, Statement};
-use super::rows::{self, RowsChange, RowsHead};
+use super::rows::{RowsChange, RowsHead, RowsKind};
 use super::table_map::{TableMapHead, name_key};
 use super::tracker::Tracker;
+use super::unpack::Buffers;
 use crate::change::{Boundary, DdlStatement};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::position::{BinlogOffset, GtidSet, Position};
@@ -44,9 +45,9 @@ enum Group {
     Open,
 }
 
-/// Turns the events of one connection, in their order, into the change stream.
+/// Turns one event after the other into the change stream; those of a compressed transaction come by [`EventDecoder::inner`].
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct EventDecoder {
     flavor: Flavor,
     pub(super) tables: Vec<Arc<TableSchema>>,
     /// [`name_key`] → index of the table.
@@ -63,12 +64,12 @@ pub struct Decoder {
     /// Whether the open group has changed a replicated table.
     changed: bool,
     fingerprint: Option<(String, u32, u32)>,
+    /// Whether the event stands inside a compressed transaction, and so at no place of its own.
+    in_payload: bool,
+    buffers: Buffers,
 }
 
-impl Decoder {
-    /// A decoder for a connection that starts at `start`. `tables` are the replicated tables; downstream a table is its
-    /// index in this slice. Rows of every other table are skipped undecoded. GTIDs are recorded if `start` has a set.
-    #[must_use]
+impl EventDecoder {
     pub fn new(flavor: Flavor, start: Position, tables: Vec<Arc<TableSchema>>) -> Self {
         let key =
             |(i, table): (usize, &Arc<TableSchema>)| Some((name_key(&table.name.database, &table.name.table)?, i));
@@ -84,43 +85,80 @@ impl Decoder {
             repeated: false,
             changed: false,
             fingerprint: None,
+            in_payload: false,
+            buffers: Buffers::default(),
         }
     }
 
-    /// The position as of the last boundary between transactions: where a restart may continue.
-    #[must_use]
     pub fn position(&self) -> Position {
         self.tracker.position().clone()
     }
 
-    /// Whether a group is open: begun and neither committed nor rolled back.
-    #[must_use]
     pub fn in_transaction(&self) -> bool {
         self.group == Group::Open
     }
 
-    /// The current binlog file with the header timestamp and server id of its format description, which no two files
-    /// of one name share.
-    #[must_use]
     pub fn file_fingerprint(&self) -> Option<(&str, u32, u32)> {
         self.fingerprint.as_ref().map(|(file, created, server)| (file.as_str(), *created, *server))
     }
 
-    /// Takes the next event.
-    ///
-    /// # Errors
-    /// `Corrupt` for damaged events, `SchemaMismatch`, `UnsupportedEvent` and `PreparedXa` for what must not be passed over.
-    /// The decoder cannot go on after an error: make a new one, at the checkpoint.
+    /// A compressed transaction begins; its events follow by [`EventDecoder::inner`].
+    pub fn enter_payload(&mut self, header: &EventHeader) -> Result<()> {
+        self.tracker.enter(header, true);
+        if self.flavor != Flavor::MySql || self.in_transaction() {
+            return Err(self.damaged("order of events: a compressed transaction inside another"));
+        }
+        self.in_payload = true;
+        Ok(())
+    }
+
+    /// An event inside a compressed transaction.
+    pub fn inner<'a>(&'a mut self, frame: Frame<'a>) -> Result<Decoded<'a>> {
+        let starts = frame.header.event_type == types::QUERY;
+        let belongs = match frame.header.event_type {
+            types::QUERY
+            | types::XID
+            | types::TABLE_MAP
+            | types::WRITE_ROWS_V1..=types::DELETE_ROWS_V1
+            | types::WRITE_ROWS..=types::DELETE_ROWS
+            | types::PARTIAL_UPDATE_ROWS
+            | types::ROWS_QUERY
+            | types::IGNORABLE
+            | types::INTVAR
+            | types::RAND
+            | types::USER_VAR
+            | types::XA_PREPARE => true,
+            _ => frame.header.is_ignorable(),
+        };
+        if !belongs || !(self.in_transaction() || starts && self.in_payload) {
+            return Err(self.damaged("compressed transaction (it has events that do not belong there)"));
+        }
+        self.decode(frame)
+    }
+
+    /// The compressed transaction ends, and the group must have ended in it.
+    pub fn leave_payload(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.in_payload) {
+            return Err(self.damaged("compressed transaction (it does not end in a commit)"));
+        }
+        Ok(())
+    }
+
     pub fn decode<'a>(&'a mut self, frame: Frame<'a>) -> Result<Decoded<'a>> {
         let header = frame.header;
         match header.event_type {
             types::ROTATE => return self.rotate(&frame),
             types::FORMAT_DESCRIPTION => return self.format_description(&frame),
             types::HEARTBEAT | types::HEARTBEAT_V2 => return self.heartbeat(&frame),
+            _ if self.in_payload => {}
             _ => self.tracker.enter(&header, self.group != Group::Outside),
         }
         match header.event_type {
             types::WRITE_ROWS..=types::DELETE_ROWS | types::WRITE_ROWS_V1..=types::DELETE_ROWS_V1 => {
+                return self.rows(&frame);
+            }
+            types::PARTIAL_UPDATE_ROWS if self.flavor == Flavor::MySql => return self.rows(&frame),
+            types::WRITE_ROWS_COMPRESSED..=types::DELETE_ROWS_COMPRESSED_V2 if self.flavor == Flavor::MariaDb => {
                 return self.rows(&frame);
             }
             types::TABLE_MAP => self.table_map(frame.body)?,
@@ -132,7 +170,11 @@ impl Decoder {
                 let event = gtid::mariadb(frame.body, header.server_id).ok_or_else(|| self.damaged("GTID event"))?;
                 return Ok(self.announce(event.gtid, !event.standalone));
             }
-            types::QUERY => return self.query(&frame),
+            types::QUERY => {
+                let (database, sql) = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
+                return self.statement(database, sql, header.timestamp);
+            }
+            types::QUERY_COMPRESSED if self.flavor == Flavor::MariaDb => return self.compressed_query(&frame),
             types::XID if self.in_transaction() => return Ok(self.commit(header.timestamp)),
             types::XA_PREPARE => {
                 let one_phase = event::xa_prepare(frame.body).ok_or_else(|| self.damaged("XA_PREPARE event"))?;
@@ -258,6 +300,7 @@ impl Decoder {
 
     /// Ends the group, or the statement that is one.
     fn finish(&mut self) {
+        self.in_payload = false; // whatever else a compressed transaction holds does not belong there
         self.tracker.finish(self.gtid.take().as_ref());
         self.group = Group::Outside;
         self.ids.clear();
@@ -288,18 +331,29 @@ impl Decoder {
         Ok(self.commit(timestamp))
     }
 
-    fn query<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
-        let (database, sql) = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
+    /// MariaDB packs the text only.
+    fn compressed_query<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+        let (database, packed) = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
+        self.buffers.clear();
+        let mut sql = std::mem::take(&mut self.buffers.event);
+        let unpacked = self.buffers.inflater.record(packed, &mut sql);
+        unpacked.ok_or_else(|| self.damaged("compressed Query event"))?;
+        let decoded = self.statement(database, &sql, frame.header.timestamp);
+        self.buffers.event = sql;
+        decoded
+    }
+
+    fn statement<'a>(&mut self, database: &[u8], sql: &[u8], timestamp: u32) -> Result<Decoded<'a>> {
         let (database, sql) = (text(database), text(sql));
         let open = self.in_transaction();
         match query::classify(&sql) {
             Statement::Begin | Statement::XaStart => return Ok(self.begin()),
-            Statement::Commit | Statement::XaCommit if open => return Ok(self.commit(frame.header.timestamp)),
+            Statement::Commit | Statement::XaCommit if open => return Ok(self.commit(timestamp)),
             Statement::Rollback | Statement::XaRollback if open => {
                 self.finish();
                 return Ok(Decoded::Boundary(Boundary::Rollback));
             }
-            Statement::XaPrepare if open => return self.prepared(false, frame.header.timestamp),
+            Statement::XaPrepare if open => return self.prepared(false, timestamp),
             Statement::Savepoint(name) if open => return Ok(Decoded::Boundary(Boundary::Savepoint(name))),
             Statement::RollbackTo(name) if open => return Ok(Decoded::Boundary(Boundary::RollbackTo(name))),
             Statement::Ddl => return Ok(self.ddl(database.into_owned(), sql.into_owned())),
@@ -354,8 +408,9 @@ impl Decoder {
         }
         self.changed = true;
         let Some((_, plan)) = &self.plans[table] else { return Err(self.damaged("rows event without TABLE_MAP")) };
-        let op = rows::op(frame.header.event_type);
-        RowsChange::new(table, op, &head, plan, self.tracker.here()).map(Decoded::Rows)
+        let kind = RowsKind::of(frame.header.event_type);
+        self.buffers.clear();
+        RowsChange::new(table, kind, &head, plan, self.tracker.here(), &mut self.buffers).map(Decoded::Rows)
     }
 
     /// Whose rows these are; none if the table is not replicated.
@@ -367,6 +422,11 @@ impl Decoder {
             None if DUMMIES.contains(&head.table_id) => Ok(None),
             None => Err(self.damaged("order of events: no TABLE_MAP before the rows event")),
         }
+    }
+
+    #[cfg(test)]
+    pub fn held_bytes(&self) -> usize {
+        self.buffers.event.capacity() + self.buffers.rows.capacity()
     }
 
     pub(super) fn damaged(&self, what: &str) -> Error {

@@ -1,6 +1,7 @@
 //! Groups, positions and refusals, with events made by hand.
 
-use super::super::samples::{event, format_description, query, rows, table_map};
+use super::super::Decoder;
+use super::super::samples::{event, format_description, inner_event, payload, query, rows, table_map};
 use super::*;
 use crate::change::RowImages;
 use crate::ident::TableName;
@@ -74,30 +75,7 @@ impl Stream {
 
     fn raw(&mut self, event_type: u8, flags: u16, log_pos: u32, body: &[u8]) -> Result<String> {
         let bytes = event(event_type, flags, log_pos, body);
-        match self.decoder.decode(Frame::parse(&bytes, true)?)? {
-            Decoded::Nothing => Ok(String::new()),
-            Decoded::Boundary(boundary) => Ok(match boundary {
-                Boundary::Begin { start, .. } => format!("begin at {start}"),
-                Boundary::Commit { position, .. } => format!("commit at {position}"),
-                Boundary::Heartbeat { position } => format!("heartbeat at {}", position.binlog),
-                Boundary::Ddl(ddl) => format!("ddl {} {}", ddl.database, ddl.sql),
-                other => format!("{other:?}").to_lowercase(),
-            }),
-            Decoded::Rows(mut change) => {
-                let mut text = format!("{:?}", change.op).to_lowercase();
-                let mut images = RowImages::default();
-                while change.next_row(&mut images)? {
-                    for value in images.before.iter().chain(&images.after) {
-                        text.push_str(&match value {
-                            ValueRef::UInt(n) => format!(" {n}"),
-                            ValueRef::Enum(n) => format!(" #{n}"),
-                            other => format!(" {other:?}"),
-                        });
-                    }
-                }
-                Ok(text)
-            }
-        }
+        words(self.decoder.decode(Frame::parse(&bytes, true)?)?)
     }
 
     fn query(&mut self, sql: &str) -> Result<String> {
@@ -106,6 +84,33 @@ impl Stream {
 
     fn position(&self) -> String {
         self.decoder.position().to_string()
+    }
+}
+
+fn words(decoded: Decoded<'_>) -> Result<String> {
+    match decoded {
+        Decoded::Nothing => Ok(String::new()),
+        Decoded::Boundary(boundary) => Ok(match boundary {
+            Boundary::Begin { start, .. } => format!("begin at {start}"),
+            Boundary::Commit { position, .. } => format!("commit at {position}"),
+            Boundary::Heartbeat { position } => format!("heartbeat at {}", position.binlog),
+            Boundary::Ddl(ddl) => format!("ddl {} {}", ddl.database, ddl.sql),
+            other => format!("{other:?}").to_lowercase(),
+        }),
+        Decoded::Rows(mut change) => {
+            let mut text = format!("{:?}", change.op).to_lowercase();
+            let mut images = RowImages::default();
+            while change.next_row(&mut images)? {
+                for value in images.before.iter().chain(&images.after) {
+                    text.push_str(&match value {
+                        ValueRef::UInt(n) => format!(" {n}"),
+                        ValueRef::Enum(n) => format!(" #{n}"),
+                        other => format!(" {other:?}"),
+                    });
+                }
+            }
+            Ok(text)
+        }
     }
 }
 
@@ -205,20 +210,67 @@ fn statement_format_is_refused_for_replicated_databases_only() {
 #[test]
 fn dangerous_events_are_refused() {
     use ErrorKind::UnsupportedEvent;
-    for event_type in [types::INCIDENT, types::TRANSACTION_PAYLOAD, types::QUERY_COMPRESSED, types::WRITE_ROWS_V0, 99] {
+    for event_type in [types::INCIDENT, types::QUERY_COMPRESSED, types::WRITE_ROWS_COMPRESSED, types::WRITE_ROWS_V0, 99]
+    {
         let mut stream = Stream::new(Flavor::MySql);
         let error = stream.event(event_type, &[0; 40]).unwrap_err();
         assert!(error.kind() == UnsupportedEvent && error.hint().is_some(), "{event_type}");
     }
     assert_eq!(Stream::new(Flavor::MySql).raw(99, 0x80, 1100, &[]).unwrap(), "");
-    for event_type in [types::PARTIAL_UPDATE_ROWS, types::WRITE_ROWS_COMPRESSED] {
-        let mut stream = Stream::new(Flavor::MySql);
-        stream.query("BEGIN").unwrap();
-        stream.event(types::TABLE_MAP, &lab_t(&[])).unwrap();
-        assert_eq!(stream.event(event_type, &rows(2, &[3, 3], &[])).unwrap_err().kind(), UnsupportedEvent);
-        stream.event(types::TABLE_MAP, &table_map("lab", "other", &[3], &[], &[])).unwrap();
-        assert_eq!(stream.event(event_type, &rows(2, &[3, 3], &[])).unwrap(), "");
+}
+
+/// What a compressed transaction of these events becomes, up to the first error.
+fn compressed(events: &[Vec<u8>]) -> Result<Vec<String>> {
+    let mut stream = Stream::new(Flavor::MySql);
+    stream.event(types::GTID, &GTID_BODY).unwrap();
+    let body = payload(&events.concat());
+    stream.offset += 23 + body.len() as u32;
+    let bytes = event(types::TRANSACTION_PAYLOAD, 0, stream.offset, &body);
+    let frame = Frame::parse(&bytes, true)?;
+    let mut all = vec![words(stream.decoder.decode(frame)?)?];
+    while let Some(decoded) = stream.decoder.decode_inner(frame)? {
+        all.push(words(decoded)?);
     }
+    assert!(stream.decoder.decode_inner(frame)?.is_none() && !stream.decoder.in_transaction());
+    all.retain(|words| !words.is_empty());
+    Ok(all)
+}
+
+#[test]
+fn a_compressed_transaction_is_a_group_at_its_events_place() {
+    let begin = inner_event(types::QUERY, &query("lab", "BEGIN"));
+    let map = inner_event(types::TABLE_MAP, &lab_t(&[]));
+    let insert = inner_event(types::WRITE_ROWS, &rows(2, &[0xFF], &[0, 1, 0, 0, 0, 1]));
+    let xid = inner_event(types::XID, &[0; 8]);
+    let whole = [begin.clone(), map.clone(), insert.clone(), xid.clone()];
+    let all = compressed(&whole).unwrap();
+    let end = 1000 + 23 + 42 + 23 + payload(&whole.concat()).len();
+    let commit = format!("commit at b.000001:{end} (GTID 07070707-0707-0707-0707-070707070707:1-5)");
+    assert_eq!(all, ["begin at b.000001:1000", "insert 1 #1", &commit]);
+    let commit = inner_event(types::QUERY, &query("", "COMMIT"));
+    assert_eq!(compressed(&[begin.clone(), commit]).unwrap().len(), 2);
+
+    for (what, events) in [
+        ("no end", vec![begin.clone(), map.clone(), insert.clone()]),
+        ("nothing", vec![]),
+        ("events behind the end", vec![begin.clone(), xid.clone(), begin.clone(), xid.clone()]),
+        ("no beginning", vec![map.clone(), insert, xid.clone()]),
+        ("another inside", vec![begin.clone(), inner_event(types::TRANSACTION_PAYLOAD, &payload(&[])), xid.clone()]),
+        ("a rotate", vec![begin.clone(), inner_event(types::ROTATE, b"\x04\0\0\0\0\0\0\0b.000002"), xid.clone()]),
+        ("an event cut off", vec![begin, map[..30].to_vec()]),
+    ] {
+        let error = compressed(&events).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}");
+        assert!(error.message().contains(" at b.000001:1065"), "{what}: {}", error.message());
+    }
+}
+
+#[test]
+fn a_compressed_transaction_must_be_read_to_its_end() {
+    let mut stream = Stream::new(Flavor::MySql);
+    let body = payload(&inner_event(types::QUERY, &query("lab", "BEGIN")));
+    stream.event(types::TRANSACTION_PAYLOAD, &body).unwrap();
+    assert_eq!(stream.query("COMMIT").unwrap_err().kind(), ErrorKind::Bug);
 }
 
 #[test]

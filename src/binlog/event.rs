@@ -58,7 +58,11 @@ pub(super) mod types {
     pub const START_ENCRYPTION: u8 = 164;
     pub const QUERY_COMPRESSED: u8 = 165;
     pub const WRITE_ROWS_COMPRESSED: u8 = 166;
-    pub const DELETE_ROWS_COMPRESSED: u8 = 168;
+    pub const UPDATE_ROWS_COMPRESSED: u8 = 167;
+    /// As 166–168, with the head of version 2; MariaDB knows them and writes none.
+    pub const WRITE_ROWS_COMPRESSED_V2: u8 = 169;
+    pub const UPDATE_ROWS_COMPRESSED_V2: u8 = 170;
+    pub const DELETE_ROWS_COMPRESSED_V2: u8 = 171;
 }
 
 /// The common header of every event.
@@ -87,6 +91,11 @@ impl EventHeader {
 
     pub(super) fn is_ignorable(&self) -> bool {
         self.flags & FLAG_IGNORABLE != 0
+    }
+
+    /// The event's size, from its first bytes.
+    pub(super) fn peek_size(bytes: &[u8]) -> Option<u32> {
+        read_header(&mut Reader::new(bytes)).map(|header| header.event_size)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::value::{Date, Time};
 use std::io::Write;
 
 /// `JSON_DOCUMENT_MAX_DEPTH` of the server.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// Type codes (`JSONB_TYPE_…`).
 mod code {
@@ -41,31 +41,100 @@ pub fn to_text(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(b"null"); // as the server reads an empty value
         return Ok(());
     };
-    let mut writer = Writer { budget: bytes.len() + 16, out };
+    let mut writer = Writer::new(bytes.len() + 16, out);
     writer.value(*code, data, 0).ok_or_else(|| corrupt("malformed binary JSON value"))
 }
 
-struct Writer<'o> {
+/// An object or an array, taken apart one value after the other.
+pub(super) struct Container<'a> {
+    data: &'a [u8],
+    object: bool,
+    /// Bytes of an offset.
+    width: usize,
+    /// Bytes before the first key or value.
+    head: usize,
+    left: usize,
+    keys: Reader<'a>,
+    values: Reader<'a>,
+}
+
+impl<'a> Container<'a> {
+    /// Count, size, then for objects the keys' places, then the values' types and places; offsets are from `data`'s start.
+    /// `None` for what is no container.
+    pub fn read(code: u8, data: &'a [u8]) -> Option<Self> {
+        let (object, width) = match code {
+            code::SMALL_OBJECT => (true, 2),
+            code::LARGE_OBJECT => (true, 4),
+            code::SMALL_ARRAY => (false, 2),
+            code::LARGE_ARRAY => (false, 4),
+            _ => return None,
+        };
+        let mut reader = Reader::new(data);
+        let count = reader.uint(width)? as usize;
+        let size = reader.uint(width)? as usize;
+        let data = data.get(..size)?;
+        let head = (2 * width).checked_add(count.checked_mul(if object { 2 * width + 3 } else { width + 1 })?)?;
+        if head > size {
+            return None;
+        }
+        let keys = Reader::new(data.get(2 * width..)?);
+        let mut values = keys;
+        if object {
+            values.bytes(count * (width + 2))?;
+        }
+        Some(Self { data, object, width, head, left: count, keys, values })
+    }
+
+    pub fn is_object(&self) -> bool {
+        self.object
+    }
+
+    /// The next key (empty in an array), type code, and bytes that start with the value; `Some(None)` behind the last.
+    #[expect(clippy::type_complexity)]
+    pub fn next(&mut self) -> Option<Option<(&'a [u8], u8, &'a [u8])>> {
+        if self.left == 0 {
+            return Some(None);
+        }
+        self.left -= 1;
+        let mut key = &b""[..];
+        if self.object {
+            let (offset, len) = (self.keys.uint(self.width)? as usize, usize::from(self.keys.u16()?));
+            key = self.data.get(offset..offset.checked_add(len)?)?;
+        }
+        let code = self.values.u8()?;
+        let place = self.values.bytes(self.width)?;
+        if is_inline(code, self.width) {
+            return Some(Some((key, code, place)));
+        }
+        let offset = Reader::new(place).uint(self.width)? as usize;
+        let value = self.data.get(offset..).filter(|_| offset >= self.head)?;
+        Some(Some((key, code, value)))
+    }
+}
+
+pub(super) struct Writer<'o> {
     /// Bytes that may still be visited.
     budget: usize,
-    out: &'o mut Vec<u8>,
+    pub out: &'o mut Vec<u8>,
 }
 
 /// In all methods `None` means malformed.
-impl Writer<'_> {
+impl<'o> Writer<'o> {
+    pub fn new(budget: usize, out: &'o mut Vec<u8>) -> Self {
+        Self { budget, out }
+    }
+
     fn spend(&mut self, bytes: usize) -> Option<()> {
         self.budget = self.budget.checked_sub(bytes)?;
         Some(())
     }
 
     /// A value whose bytes start at `data`.
-    fn value(&mut self, code: u8, data: &[u8], depth: usize) -> Option<()> {
+    pub fn value(&mut self, code: u8, data: &[u8], depth: usize) -> Option<()> {
         let mut reader = Reader::new(data);
         match code {
             code::SMALL_OBJECT | code::LARGE_OBJECT | code::SMALL_ARRAY | code::LARGE_ARRAY => {
-                let object = matches!(code, code::SMALL_OBJECT | code::LARGE_OBJECT);
-                let width = if matches!(code, code::LARGE_OBJECT | code::LARGE_ARRAY) { 4 } else { 2 };
-                self.container(data, object, width, depth)
+                self.container(Container::read(code, data)?, depth)
             }
             code::LITERAL => {
                 self.out.extend_from_slice(match reader.u8()? {
@@ -107,46 +176,27 @@ impl Writer<'_> {
         write!(self.out, "{number}").ok()
     }
 
-    /// Count, size, then for objects the keys' places, then the values' types and places; offsets are from `data`'s start.
-    fn container(&mut self, data: &[u8], object: bool, width: usize, depth: usize) -> Option<()> {
+    fn container(&mut self, mut container: Container<'_>, depth: usize) -> Option<()> {
         if depth >= MAX_DEPTH {
             return None;
         }
-        let mut reader = Reader::new(data);
-        let count = reader.uint(width)? as usize;
-        let size = reader.uint(width)? as usize;
-        let data = data.get(..size)?;
-        let head = 2 * width + count.checked_mul(if object { 2 * width + 3 } else { width + 1 })?;
-        if head > size {
-            return None;
-        }
-        self.spend(head)?;
-        let mut keys = Reader::new(data.get(2 * width..)?);
-        let mut values = keys;
-        if object {
-            values.bytes(count * (width + 2))?;
-        }
+        self.spend(container.head)?;
+        let (object, width) = (container.object, container.width);
         self.out.push(if object { b'{' } else { b'[' });
-        for i in 0..count {
-            if i > 0 {
+        let mut first = true;
+        while let Some((key, code, value)) = container.next()? {
+            if !std::mem::take(&mut first) {
                 self.out.extend_from_slice(b", ");
             }
             if object {
-                let (offset, len) = (keys.uint(width)? as usize, usize::from(keys.u16()?));
-                let key = data.get(offset..offset.checked_add(len)?)?;
-                self.spend(len)?;
+                self.spend(key.len())?;
                 string(key, self.out);
                 self.out.extend_from_slice(b": ");
             }
-            let code = values.u8()?;
-            let place = values.bytes(width)?;
             if is_inline(code, width) {
                 self.budget += 4; // its bytes are those of its place, spent with the head
-                self.value(code, place, depth + 1)?;
-            } else {
-                let offset = Reader::new(place).uint(width)? as usize;
-                self.value(code, data.get(offset..).filter(|_| offset >= head)?, depth + 1)?;
             }
+            self.value(code, value, depth + 1)?;
         }
         self.out.push(if object { b'}' } else { b']' });
         Some(())
@@ -173,7 +223,7 @@ fn counted<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
 }
 
 /// `double_quote()` of the server: the short escapes, `\u00xx` for other control characters, nothing else.
-fn string(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut plain = 0;
     for (i, byte) in text.iter().enumerate() {

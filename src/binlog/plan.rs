@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::table_map::{Definition, Optional, TableMapHead, Wire, next_optional};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::position::BinlogOffset;
-use crate::schema::{SourceType, TableSchema};
+use crate::schema::{Column, SourceType, TableSchema};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -42,6 +42,21 @@ pub(super) enum ColumnPlan {
     Bytes(u8),
     /// The same with MySQL's binary JSON; empty is NULL.
     Json(u8),
+    /// The same as MariaDB packs the values of COMPRESSED columns; is unpacked before it is read.
+    Compressed(u8),
+    /// A JSON document that has been made text, behind a length of four bytes; empty is NULL.
+    JsonText,
+}
+
+impl ColumnPlan {
+    /// How the column is read from rows that were written a second time.
+    fn unpacked(self) -> Self {
+        match self {
+            Self::Compressed(_) => Self::Bytes(4),
+            Self::Json(_) => Self::JsonText,
+            other => other,
+        }
+    }
 }
 
 /// A replicated table, ready to read its rows.
@@ -49,6 +64,10 @@ pub(super) enum ColumnPlan {
 pub(super) struct TablePlan {
     pub schema: Arc<TableSchema>,
     pub columns: Vec<ColumnPlan>,
+    /// The same for rows that were written a second time (`unpack`).
+    pub unpacked: Vec<ColumnPlan>,
+    /// Whether there are COMPRESSED columns.
+    pub compressed: bool,
 }
 
 impl TablePlan {
@@ -61,17 +80,14 @@ impl TablePlan {
             let (logged, known) = (definition.columns.len(), schema.columns.len());
             return Err(check.error(format!("the binlog has {logged} columns, the known schema has {known}")));
         }
-        let columns = schema
-            .columns
-            .iter()
-            .zip(&definition.columns)
-            .map(|(column, wire)| match *wire {
-                Wire::CompressedBlob(_) | Wire::CompressedVarChar(_) => Err(check.compressed(&column.name)),
-                wire => column_plan(&column.ty, wire).ok_or_else(|| check.types(&column.name, wire, &column.declared)),
-            })
-            .collect::<Result<_>>()?;
+        let plan = |(column, wire): (&Column, &Wire)| {
+            column_plan(&column.ty, *wire).ok_or_else(|| check.types(&column.name, *wire, &column.declared))
+        };
+        let columns: Vec<_> = schema.columns.iter().zip(&definition.columns).map(plan).collect::<Result<_>>()?;
         check.optional(&definition)?;
-        Ok(Self { schema: Arc::clone(schema), columns })
+        let unpacked = columns.iter().map(|plan| plan.unpacked()).collect();
+        let compressed = columns.iter().any(|plan| matches!(plan, ColumnPlan::Compressed(_)));
+        Ok(Self { schema: Arc::clone(schema), columns, unpacked, compressed })
     }
 }
 
@@ -83,6 +99,7 @@ fn column_plan(ty: &SourceType, wire: Wire) -> Option<ColumnPlan> {
     fn prefixed(bytes: u16) -> ColumnPlan {
         P::Bytes(if bytes > 255 { 2 } else { 1 })
     }
+    let packed = |bytes: u16| P::Compressed(if bytes > 255 { 2 } else { 1 });
     let is_length = |bytes: u8| (1..=4).contains(&bytes);
     let same = |condition: bool, plan: P| condition.then_some(plan);
     match (ty, wire) {
@@ -110,6 +127,14 @@ fn column_plan(ty: &SourceType, wire: Wire) -> Option<ColumnPlan> {
         }
         (T::Text { length_bytes, .. } | T::Blob { length_bytes }, Wire::Blob(b)) => {
             same(*length_bytes == b && is_length(b), P::Bytes(b))
+        }
+        // MariaDB's COMPRESSED: the longest value, and the byte before it
+        (T::VarChar { chars, charset }, Wire::CompressedVarChar(bytes)) => {
+            same(bytes > 0 && holds(*chars, &charset.name, bytes - 1), packed(bytes))
+        }
+        (T::VarBinary { len }, Wire::CompressedVarChar(bytes)) => same(*len + 1 == u32::from(bytes), packed(bytes)),
+        (T::Text { length_bytes, .. } | T::Blob { length_bytes }, Wire::CompressedBlob(b)) => {
+            same(*length_bytes == b && is_length(b), P::Compressed(b))
         }
         (T::Enum { labels }, Wire::Enum(b)) => same(b == if labels.len() < 256 { 1 } else { 2 }, P::Enum(b)),
         (T::Set { members }, Wire::Set(b)) => same(b == set_bytes(members.len()), P::Set(b)),
@@ -238,15 +263,6 @@ impl Check<'_> {
         .detail(detail)
         .with_hint("copy anew under the new schema: `sirenia reset --yes` and `sirenia run`")
     }
-
-    fn compressed(&self, column: &str) -> Error {
-        let table = &self.schema.name;
-        Error::new(
-            ErrorKind::UnsupportedEvent,
-            format!("column {column} of {table} at {} is COMPRESSED, which is not supported", self.at),
-        )
-        .with_hint(format!("ALTER TABLE {} MODIFY the column without COMPRESSED, or exclude the table", table.mysql()))
-    }
 }
 
 #[cfg(test)]
@@ -266,6 +282,8 @@ mod tests {
         let text = SourceType::VarChar { chars: 64, charset: utf8mb4() };
         assert_eq!(column_plan(&text, Wire::VarChar(256)), Some(ColumnPlan::Bytes(2)));
         assert_eq!(column_plan(&text, Wire::VarChar(255)), None);
+        assert_eq!(column_plan(&text, Wire::CompressedVarChar(257)), Some(ColumnPlan::Compressed(2)));
+        assert_eq!(column_plan(&text, Wire::CompressedVarChar(256)), None);
         assert_eq!(column_plan(&SourceType::Time { fsp: 3 }, Wire::Time2(6)), None);
         assert_eq!(column_plan(&SourceType::Time { fsp: 3 }, Wire::Time1), None);
         let decimal = SourceType::Decimal { precision: 10, scale: 2, unsigned: false };

@@ -115,14 +115,14 @@ fn shown() -> Arc<TableSchema> {
 
 /// What one recorded file gives.
 #[derive(Default)]
-struct Recorded {
-    boundaries: Vec<Boundary>,
+pub(super) struct Recorded {
+    pub boundaries: Vec<Boundary>,
     /// Table, operation, and the rows' values as text, per row.
-    rows: Vec<(usize, String)>,
+    pub rows: Vec<(usize, String)>,
     /// First column and text of the table `shown`, or of whichever table has that shape.
-    texts: Vec<(i64, String)>,
+    pub texts: Vec<(i64, String)>,
     checks_off: usize,
-    decoder: Option<Decoder>,
+    pub decoder: Option<Decoder>,
 }
 
 /// The events of a file behind its magic number.
@@ -142,7 +142,7 @@ pub(super) fn start(gtid: GtidSet) -> Position {
     Position { binlog: BinlogOffset::new("bin.000002", 4), gtid: Some(gtid) }
 }
 
-fn decode(file: &[u8], flavor: Flavor, tables: Vec<Arc<TableSchema>>) -> Result<Recorded> {
+pub(super) fn decode(file: &[u8], flavor: Flavor, tables: Vec<Arc<TableSchema>>) -> Result<Recorded> {
     let gtid = match flavor {
         Flavor::MySql => GtidSet::MySql("8fc9e816-e5ac-11f1-bcb5-02fc00000001:1".parse()?),
         Flavor::MariaDb => GtidSet::MariaDb("0-7-1".parse()?),
@@ -151,11 +151,23 @@ fn decode(file: &[u8], flavor: Flavor, tables: Vec<Arc<TableSchema>>) -> Result<
     let mut decoder = Decoder::new(flavor, start(gtid), tables);
     let mut recorded = Recorded::default();
     for event in events(file) {
-        match decoder.decode(Frame::parse(event, true)?)? {
+        let frame = Frame::parse(event, true)?;
+        recorded.take(decoder.decode(frame)?, &schemas)?;
+        while let Some(decoded) = decoder.decode_inner(frame)? {
+            recorded.take(decoded, &schemas)?;
+        }
+    }
+    recorded.decoder = Some(decoder);
+    Ok(recorded)
+}
+
+impl Recorded {
+    fn take(&mut self, decoded: Decoded<'_>, schemas: &[Arc<TableSchema>]) -> Result<()> {
+        match decoded {
             Decoded::Nothing => {}
-            Decoded::Boundary(boundary) => recorded.boundaries.push(boundary),
+            Decoded::Boundary(boundary) => self.boundaries.push(boundary),
             Decoded::Rows(mut change) => {
-                recorded.checks_off += usize::from(!change.foreign_key_checks);
+                self.checks_off += usize::from(!change.foreign_key_checks);
                 let mut images = RowImages::default();
                 while change.next_row(&mut images)? {
                     let columns = &schemas[change.table].columns;
@@ -164,16 +176,15 @@ fn decode(file: &[u8], flavor: Flavor, tables: Vec<Arc<TableSchema>>) -> Result<
                         values.iter().zip(columns).map(show).collect::<Vec<_>>().join("|")
                     };
                     if let [ValueRef::Int(id), ValueRef::Bytes(text)] = images.after[..] {
-                        recorded.texts.push((id, String::from_utf8(text.to_vec()).unwrap()));
+                        self.texts.push((id, String::from_utf8(text.to_vec()).unwrap()));
                     }
                     let row = [image(&images.before), image(&images.after)].join(" > ");
-                    recorded.rows.push((change.table, row));
+                    self.rows.push((change.table, row));
                 }
             }
         }
+        Ok(())
     }
-    recorded.decoder = Some(decoder);
-    Ok(recorded)
 }
 
 /// A value as the statements in `common.sql` have the server show it.
@@ -264,7 +275,7 @@ fn check_kinds(recorded: &Recorded) {
 }
 
 /// The boundaries, by name, from the transaction with the savepoint on.
-fn story(recorded: &Recorded) -> String {
+pub(super) fn story(recorded: &Recorded) -> String {
     let name = |boundary: &Boundary| match boundary {
         Boundary::Begin { .. } => "begin".to_owned(),
         Boundary::Commit { .. } => "commit".to_owned(),
@@ -281,7 +292,7 @@ fn story(recorded: &Recorded) -> String {
 }
 
 /// Every boundary lies behind the one before.
-fn check_order(recorded: &Recorded) {
+pub(super) fn check_order(recorded: &Recorded) {
     let mut last = 4;
     for boundary in &recorded.boundaries {
         let offset = match boundary {

@@ -3,16 +3,15 @@
 //! Each refusal names what, where, and the setting that ends it; never a value. Where an event concerns tables that are
 //! not replicated, it is let go.
 
-use super::decoder::Decoder;
+use super::decoder::EventDecoder;
 use super::event::{Frame, types};
 use super::query;
-use super::rows::RowsHead;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is in the binlog stays there: after the cause is mended, the tables have to be copied again.
 pub(super) const COPY_ANEW: &str = "; then copy anew: `sirenia reset --yes` and `sirenia run`";
 
-impl Decoder {
+impl EventDecoder {
     /// A statement that changes rows and does not say which: an error if it may concern a replicated database.
     pub(super) fn refuse_statement(&self, keyword: &str, database: &str, sql: &str) -> Result<()> {
         let databases = || self.tables.iter().map(|table| table.name.database.as_str());
@@ -28,24 +27,10 @@ impl Decoder {
         .with_hint(format!("SET GLOBAL binlog_format=ROW; reconnect the writers{COPY_ANEW}")))
     }
 
-    /// Events that are refused, if they concern us, and those that nobody knows.
+    /// Events that are refused, and those that nobody knows.
     pub(super) fn unsupported(&self, frame: &Frame<'_>) -> Result<()> {
         let event_type = frame.header.event_type;
         let (what, hint) = match event_type {
-            types::PARTIAL_UPDATE_ROWS | types::WRITE_ROWS_COMPRESSED..=types::DELETE_ROWS_COMPRESSED => {
-                let head = RowsHead::read(event_type, frame.body).ok_or_else(|| self.damaged("rows event"))?;
-                let Some(table) = self.table_of(&head)? else { return Ok(()) };
-                let name = &self.tables[table].name;
-                if event_type == types::PARTIAL_UPDATE_ROWS {
-                    (format!("partial JSON update of {name}"), "SET GLOBAL binlog_row_value_options=''")
-                } else {
-                    (format!("compressed rows of {name}"), "SET GLOBAL log_bin_compress=OFF")
-                }
-            }
-            types::QUERY_COMPRESSED => ("compressed statement".to_owned(), "SET GLOBAL log_bin_compress=OFF"),
-            types::TRANSACTION_PAYLOAD => {
-                ("compressed transaction".to_owned(), "SET GLOBAL binlog_transaction_compression=OFF")
-            }
             types::INCIDENT => (
                 "the source reports that changes are missing from its binlog (incident)".to_owned(),
                 "look for the cause in the source's log",

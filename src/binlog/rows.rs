@@ -1,7 +1,9 @@
 //! Rows events: the changed rows of one table, lent from the event's bytes.
 //!
 //! Versions 1 (MariaDB) and 2 (MySQL). A value is decoded when its row is asked for; per row nothing is allocated, since the
-//! caller's buffers are filled again.
+//! caller's buffers are filled again. Compressed events are unpacked as a whole before, into a buffer of the decoder's; rows
+//! with values that have to be computed are written a second time there (`unpack`). Partial JSON updates are the one
+//! kind for which memory is taken per value.
 //!
 //! # Partial images
 //!
@@ -37,6 +39,7 @@ use super::event::types;
 use super::plan::{ColumnPlan, TablePlan};
 use super::reader::Reader;
 use super::temporal;
+use super::unpack::{self, Buffers, Fault};
 use crate::change::{Op, RowImages};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::position::BinlogOffset;
@@ -60,7 +63,12 @@ impl<'a> RowsHead<'a> {
         let mut rest = Reader::new(body);
         let table_id = rest.uint(6)?;
         let flags = rest.u16()?;
-        if matches!(event_type, types::WRITE_ROWS..=types::DELETE_ROWS | types::PARTIAL_UPDATE_ROWS) {
+        if matches!(
+            event_type,
+            types::WRITE_ROWS..=types::DELETE_ROWS
+                | types::PARTIAL_UPDATE_ROWS
+                | types::WRITE_ROWS_COMPRESSED_V2..=types::DELETE_ROWS_COMPRESSED_V2
+        ) {
             let extra = usize::from(rest.u16()?);
             rest.bytes(extra.checked_sub(2)?)?;
         }
@@ -68,12 +76,30 @@ impl<'a> RowsHead<'a> {
     }
 }
 
-/// What an event type does to rows.
-pub(super) fn op(event_type: u8) -> Op {
-    match event_type {
-        types::WRITE_ROWS | types::WRITE_ROWS_V1 => Op::Insert,
-        types::UPDATE_ROWS | types::UPDATE_ROWS_V1 => Op::Update,
-        _ => Op::Delete,
+/// What an event type says of its rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowsKind {
+    op: Op,
+    /// What follows the columns' bitmaps is packed (MariaDB).
+    compressed: bool,
+    /// JSON documents may be lists of changes (MySQL).
+    partial_json: bool,
+}
+
+impl RowsKind {
+    pub fn of(event_type: u8) -> Self {
+        use types as t;
+        let op = match event_type {
+            t::WRITE_ROWS | t::WRITE_ROWS_V1 | t::WRITE_ROWS_COMPRESSED | t::WRITE_ROWS_COMPRESSED_V2 => Op::Insert,
+            t::UPDATE_ROWS
+            | t::UPDATE_ROWS_V1
+            | t::UPDATE_ROWS_COMPRESSED
+            | t::UPDATE_ROWS_COMPRESSED_V2
+            | t::PARTIAL_UPDATE_ROWS => Op::Update,
+            _ => Op::Delete,
+        };
+        let compressed = (t::WRITE_ROWS_COMPRESSED..=t::DELETE_ROWS_COMPRESSED_V2).contains(&event_type);
+        Self { op, compressed, partial_json: event_type == t::PARTIAL_UPDATE_ROWS }
     }
 }
 
@@ -97,23 +123,30 @@ pub struct RowsChange<'a> {
 
 /// Which columns one image of an event's rows carries.
 #[derive(Debug, Clone, Copy)]
-struct Image<'a> {
+pub(super) struct Image<'a> {
+    /// How each column of the table is read.
+    pub plans: &'a [ColumnPlan],
     /// A bit per column, the first one lowest; bits beyond the last column mean nothing.
-    present: &'a [u8],
+    pub present: &'a [u8],
     /// How many columns are there.
-    columns: usize,
+    pub columns: usize,
 }
 
 impl<'a> Image<'a> {
-    const NONE: Self = Image { present: &[], columns: 0 };
+    const NONE: Self = Image { plans: &[], present: &[], columns: 0 };
 
-    fn read(rows: &mut Reader<'a>, width: usize) -> Option<Self> {
+    fn read(rows: &mut Reader<'a>, plans: &'a [ColumnPlan]) -> Option<Self> {
+        let width = plans.len();
         let present = rows.bytes(width.div_ceil(8))?;
         let mut columns: usize = present.iter().map(|byte| byte.count_ones() as usize).sum();
         if let Some(last) = present.last().filter(|_| !width.is_multiple_of(8)) {
             columns -= (last >> (width % 8)).count_ones() as usize;
         }
-        Some(Self { present, columns })
+        Some(Self { plans, present, columns })
+    }
+
+    fn is_partial(&self) -> bool {
+        self.columns < self.plans.len()
     }
 }
 
@@ -121,12 +154,14 @@ impl<'a> RowsChange<'a> {
     /// Reads the columns' bitmaps. `at` is where the event starts.
     pub(super) fn new(
         table: usize,
-        op: Op,
+        kind: RowsKind,
         head: &RowsHead<'a>,
         plan: &'a TablePlan,
         at: &'a BinlogOffset,
+        buffers: &'a mut Buffers,
     ) -> Result<Self> {
         const NO_FOREIGN_KEY_CHECKS: u16 = 0x0002;
+        let RowsKind { op, compressed, partial_json } = kind;
         let name = &plan.schema.name;
         let damaged = || corrupt(format!("damaged head of a rows event of {name} at {at}"));
         let mut rows = head.rest;
@@ -137,12 +172,35 @@ impl<'a> RowsChange<'a> {
                 "rows event of {name} at {at} has {width} columns, its TABLE_MAP has {known}"
             )));
         }
-        let mut image = || Image::read(&mut rows, plan.columns.len()).ok_or_else(damaged);
-        let before = if op == Op::Insert { Image::NONE } else { image()? };
-        let after = if op == Op::Delete { Image::NONE } else { image()? };
+        let mut image = || Image::read(&mut rows, &plan.columns).ok_or_else(damaged);
+        let mut before = if op == Op::Insert { Image::NONE } else { image()? };
+        let mut after = if op == Op::Delete { Image::NONE } else { image()? };
         // every row must have bytes, or their number cannot be told
         if op != Op::Insert && before.columns == 0 {
             return Err(corrupt(format!("rows event of {name} at {at} has no columns that tell the rows")));
+        }
+        let Buffers { inflater, event, rows: plain } = buffers;
+        if compressed {
+            inflater
+                .record(rows.rest(), event)
+                .ok_or_else(|| corrupt(format!("compressed rows of {name} at {at} cannot be unpacked")))?;
+            rows = Reader::new(event);
+        }
+        if plan.compressed || partial_json {
+            let written = match op {
+                _ if partial_json => unpack::partial_json(rows, before, after, plain),
+                Op::Insert => unpack::columns(rows, &[after], inflater, plain),
+                Op::Update => unpack::columns(rows, &[before, after], inflater, plain),
+                Op::Delete => unpack::columns(rows, &[before], inflater, plain),
+            };
+            written.map_err(|fault| refused(fault, plan, at))?;
+            rows = Reader::new(plain);
+            if !partial_json && op != Op::Insert {
+                before.plans = &plan.unpacked;
+            }
+            if op != Op::Delete {
+                after.plans = &plan.unpacked;
+            }
         }
         let bare = op == Op::Insert && after.columns == 0;
         if bare && !rows.is_empty() {
@@ -174,8 +232,7 @@ impl<'a> RowsChange<'a> {
     /// Whether the rows lack columns, which are [`ValueRef::Absent`] then.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        let all = self.plan.columns.len();
-        self.op != Op::Insert && self.before.columns < all || self.op != Op::Delete && self.after.columns < all
+        self.before.is_partial() || self.after.is_partial()
     }
 
     /// Where the rows' event starts.
@@ -191,13 +248,12 @@ impl<'a> RowsChange<'a> {
     }
 
     fn image(&mut self, image: Image<'a>, values: &mut Vec<ValueRef<'a>>) -> Result<()> {
-        let columns = &self.plan.columns;
         let Some(nulls) = self.rows.bytes(image.columns.div_ceil(8)) else { return Err(self.damaged(None)) };
-        values.reserve(columns.len());
-        if image.columns < columns.len() {
+        values.reserve(image.plans.len());
+        if image.is_partial() {
             return self.partial_image(image, nulls, values);
         }
-        for (i, column) in columns.iter().enumerate() {
+        for (i, column) in image.plans.iter().enumerate() {
             let value = if bit(nulls, i) { Some(ValueRef::Null) } else { read_value(&mut self.rows, *column) };
             match value {
                 Some(value) => values.push(value),
@@ -209,7 +265,7 @@ impl<'a> RowsChange<'a> {
 
     fn partial_image(&mut self, image: Image<'a>, nulls: &'a [u8], values: &mut Vec<ValueRef<'a>>) -> Result<()> {
         let mut carried = 0;
-        for (i, column) in self.plan.columns.iter().enumerate() {
+        for (i, column) in image.plans.iter().enumerate() {
             if !bit(image.present, i) {
                 values.push(ValueRef::Absent);
                 continue;
@@ -235,23 +291,41 @@ impl<'a> RowsChange<'a> {
 
     #[cold]
     fn damaged(&self, column: Option<usize>) -> Error {
-        let schema = &self.plan.schema;
-        let what = match column.and_then(|column| schema.columns.get(column)) {
-            Some(column) => format!("the value of column {}", column.name),
-            None => "the null bitmap".to_owned(),
-        };
-        corrupt(format!("{what} in a row of {} is cut off or malformed, in the event at {}", schema.name, self.at))
+        refused(column.map_or(Fault::Row, Fault::Value), self.plan, self.at)
     }
 }
 
+/// What is wrong with a row, in which table and where.
+#[cold]
+fn refused(fault: Fault, plan: &TablePlan, at: &BinlogOffset) -> Error {
+    let schema = &plan.schema;
+    let column = |i: usize| schema.columns.get(i).map_or("", |column| &column.name);
+    let what = match fault {
+        Fault::Value(i) => format!("the value of column {}", column(i)),
+        Fault::Row => "the null bitmap".to_owned(),
+        Fault::NoDocument(i) => {
+            return Error::new(
+                ErrorKind::UnsupportedEvent,
+                format!("partial JSON update of {}.{} at {} lacks the document before", schema.name, column(i), at),
+            )
+            .detail("the source writes partial JSON updates and partial row images (MINIMAL or NOBLOB)")
+            .with_hint(format!(
+                "SET GLOBAL binlog_row_value_options=''; reconnect the writers{}",
+                super::refusals::COPY_ANEW
+            ));
+        }
+    };
+    corrupt(format!("{what} in a row of {} is cut off or malformed, in the event at {at}", schema.name))
+}
+
 #[inline]
-fn bit(bitmap: &[u8], index: usize) -> bool {
+pub(super) fn bit(bitmap: &[u8], index: usize) -> bool {
     bitmap.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }
 
 /// Reads one value that is not NULL.
 #[inline]
-fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan) -> Option<ValueRef<'a>> {
+pub(super) fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan) -> Option<ValueRef<'a>> {
     Some(match column {
         ColumnPlan::Int(4) => ValueRef::Int(i64::from(rows.u32()? as i32)),
         ColumnPlan::Int(8) => ValueRef::Int(rows.u64()? as i64),
@@ -288,5 +362,10 @@ fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan) -> Option<ValueRef<
         ColumnPlan::Timestamp2(fsp) => temporal::timestamp2(rows, fsp)?,
         ColumnPlan::Enum(bytes) => ValueRef::Enum(rows.uint(usize::from(bytes))? as u16),
         ColumnPlan::Set(bytes) => ValueRef::Set(rows.uint(usize::from(bytes))?),
+        ColumnPlan::JsonText => match rows.uint(4)? {
+            0 => ValueRef::Null,
+            len => ValueRef::Bytes(rows.bytes(usize::try_from(len).ok()?)?),
+        },
+        ColumnPlan::Compressed(_) => return None,
     })
 }

@@ -51,3 +51,19 @@ pub(super) fn table_map(database: &str, table: &str, types: &[u8], meta: &[u8], 
 pub(super) fn rows(columns: u8, bitmaps: &[u8], rows: &[u8]) -> Vec<u8> {
     [&[9, 0, 0, 0, 0, 0, 1, 0, 2, 0, columns][..], bitmaps, rows].concat()
 }
+
+/// An event as it stands inside a compressed transaction: without a checksum, and at no place.
+pub(super) fn inner_event(event_type: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = event(event_type, 0, 0, body);
+    bytes.truncate(bytes.len() - 4);
+    let size = (bytes.len() as u32).to_le_bytes();
+    bytes[9..13].copy_from_slice(&size);
+    bytes
+}
+
+/// The body of a compressed transaction.
+pub(super) fn payload(events: &[u8]) -> Vec<u8> {
+    let lenenc = |n: usize| [&[254][..], &(n as u64).to_le_bytes()].concat();
+    let packed = zstd::encode_all(events, 3).unwrap();
+    [&[2, 1, 0, 3, 9][..], &lenenc(events.len()), &[1, 9], &lenenc(packed.len()), &[0], &packed].concat()
+}

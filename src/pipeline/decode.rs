@@ -157,45 +157,65 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
         }
     }
 
-    /// Decodes one event into the batcher; false when the receiver of batches has gone.
+    /// Decodes one event, and those inside it, into the batcher; false when the receiver of batches has gone.
     fn event(&mut self, event: &RawEvent) -> Result<bool> {
-        match self.decoder.decode(event.frame()?)? {
-            Decoded::Nothing => {}
-            Decoded::Rows(rows) if rows.is_partial() => return Err(rows.refuse_partial()),
-            Decoded::Rows(mut rows) => {
-                let mut images = RowImages::default();
-                let now = Instant::now();
-                while rows.next_row(&mut images)? {
-                    self.batcher.row(rows.table, rows.op, &images, rows.foreign_key_checks, now)?;
+        let frame = event.frame()?;
+        let mut inside = false;
+        loop {
+            let decoded = if inside { self.decoder.decode_inner(frame)? } else { Some(self.decoder.decode(frame)?) };
+            inside = true;
+            match decoded {
+                None => return Ok(true),
+                Some(Decoded::Nothing) => continue,
+                Some(Decoded::Rows(rows)) if rows.is_partial() => return Err(rows.refuse_partial()),
+                Some(Decoded::Rows(mut rows)) => {
+                    let mut images = RowImages::default();
+                    let now = Instant::now();
+                    while rows.next_row(&mut images)? {
+                        self.batcher.row(rows.table, rows.op, &images, rows.foreign_key_checks, now)?;
+                    }
+                }
+                Some(Decoded::Boundary(boundary)) => {
+                    if !self.boundary(boundary)? {
+                        return Ok(false);
+                    }
                 }
             }
-            Decoded::Boundary(Boundary::Begin { start, .. }) => {
+            if self.batcher.must_slice() {
+                let before = self.batcher.cut_before_transaction();
+                let slice = self.batcher.cut_slice();
+                if !(before.is_none_or(|batch| self.send(batch)) && self.send(slice)) {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// False when the receiver of batches has gone.
+    fn boundary(&mut self, boundary: Boundary) -> Result<bool> {
+        match boundary {
+            Boundary::Begin { start, .. } => {
                 if let Some(rollback) = self.batcher.begin(&start) {
                     return Ok(self.send(rollback));
                 }
             }
-            Decoded::Boundary(Boundary::Commit { position, committed_at }) => {
+            Boundary::Commit { position, committed_at } => {
                 self.batcher.commit(position, committed_at);
             }
-            Decoded::Boundary(Boundary::Rollback) => {
+            Boundary::Rollback => {
                 let rollback = self.batcher.rollback();
                 self.batcher.advance(self.decoder.position());
                 if let Some(rollback) = rollback {
                     return Ok(self.send(rollback));
                 }
             }
-            Decoded::Boundary(Boundary::Savepoint(name)) => self.batcher.savepoint(name),
-            Decoded::Boundary(Boundary::RollbackTo(name)) => self.batcher.rollback_to(&name)?,
-            Decoded::Boundary(Boundary::Ddl(statement)) => {
+            Boundary::Savepoint(name) => self.batcher.savepoint(name),
+            Boundary::RollbackTo(name) => self.batcher.rollback_to(&name)?,
+            Boundary::Ddl(statement) => {
                 (self.on_ddl)(&statement)?;
                 self.batcher.advance(self.decoder.position());
             }
-            Decoded::Boundary(Boundary::Heartbeat { position }) => self.batcher.advance(position),
-        }
-        if self.batcher.must_slice() {
-            let before = self.batcher.cut_before_transaction();
-            let slice = self.batcher.cut_slice();
-            return Ok(before.is_none_or(|batch| self.send(batch)) && self.send(slice));
+            Boundary::Heartbeat { position } => self.batcher.advance(position),
         }
         Ok(true)
     }

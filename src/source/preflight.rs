@@ -127,17 +127,13 @@ fn settings(facts: &ServerFacts, mapping: &Mapping) -> Vec<Error> {
             "start the server with log_replica_updates (log_slave_updates), or replicate from its own source",
         ));
     }
-    let unset = |on: bool, what: &str, variable: &str, value: &str| {
-        on.then(|| setting(what, &format!("{variable} is set"), &format!("SET GLOBAL {variable} = {value}")))
-    };
-    out.extend(unset(
-        facts.transaction_compression,
-        "the source compresses transactions in the binlog",
-        "binlog_transaction_compression",
-        "OFF",
-    ));
-    out.extend(unset(facts.log_bin_compress, "the source compresses events in the binlog", "log_bin_compress", "OFF"));
-    out.extend(unset(facts.partial_json, "the source logs parts of JSON values", "binlog_row_value_options", "''"));
+    if facts.partial_json && facts.binlog_row_image != "FULL" {
+        out.push(setting(
+            "the source logs parts of JSON documents without the documents before",
+            &format!("binlog_row_value_options has PARTIAL_JSON and binlog_row_image is {}", facts.binlog_row_image),
+            "SET GLOBAL binlog_row_value_options = ''",
+        ));
+    }
     out
 }
 

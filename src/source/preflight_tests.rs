@@ -93,13 +93,16 @@ async fn settings_that_lose_changes_are_problems() {
     for flavor in [Flavor::MariaDb, Flavor::MySql] {
         let Some(server) = server(flavor, &["--binlog-ignore-db=ignored"]).await else { return };
         let mut root = server.database("ignored").await;
-        let mut sets = vec![("binlog_format", "'STATEMENT'", "'ROW'"), ("binlog_row_image", "'MINIMAL'", "'FULL'")];
-        match flavor {
-            Flavor::MariaDb => sets.push(("log_bin_compress", "ON", "OFF")),
-            Flavor::MySql => sets.extend([
-                ("binlog_transaction_compression", "ON", "OFF"),
-                ("binlog_row_value_options", "'PARTIAL_JSON'", "''"),
-            ]),
+        let sets = [("binlog_format", "'STATEMENT'", "'ROW'"), ("binlog_row_image", "'MINIMAL'", "'FULL'")];
+        if flavor == Flavor::MySql {
+            let both = "SET GLOBAL binlog_row_value_options = 'PARTIAL_JSON'; SET GLOBAL binlog_row_image = 'NOBLOB'";
+            run(&mut root, both).await;
+            let hint = hints(&found(&server, "root", &["pf"]).await).join("\n");
+            assert!(hint.contains("SET GLOBAL binlog_row_value_options = ''"), "{hint}");
+            run(&mut root, "SET GLOBAL binlog_row_image = 'FULL'; SET GLOBAL binlog_transaction_compression = ON")
+                .await;
+            assert_eq!(hints(&found(&server, "root", &["pf"]).await), [""; 0]);
+            run(&mut root, "SET GLOBAL binlog_row_value_options = ''").await;
         }
         for (variable, bad, good) in sets {
             run(&mut root, &format!("SET GLOBAL {variable} = {bad}")).await;

@@ -44,10 +44,6 @@ pub struct ServerFacts {
     pub is_replica: bool,
     /// `binlog_order_commits`: the engine commits in the binlog's order (MariaDB always does).
     pub binlog_order_commits: bool,
-    /// MySQL's `binlog_transaction_compression`.
-    pub transaction_compression: bool,
-    /// MariaDB's `log_bin_compress`.
-    pub log_bin_compress: bool,
     /// Whether `binlog_row_value_options` has PARTIAL_JSON.
     pub partial_json: bool,
     /// Whether cascaded changes of children are in the binlog: MySQL 9.6 and later without `innodb_native_foreign_keys`.
@@ -58,8 +54,8 @@ pub struct ServerFacts {
 
 const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_id', 'server_uuid', \
     'gtid_mode', 'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'log_slave_updates', \
-    'log_replica_updates', 'binlog_order_commits', 'binlog_transaction_compression', 'log_bin_compress', \
-    'binlog_row_value_options', 'innodb_native_foreign_keys', 'lower_case_table_names')";
+    'log_replica_updates', 'binlog_order_commits', 'binlog_row_value_options', \
+    'innodb_native_foreign_keys', 'lower_case_table_names')";
 
 impl ServerFacts {
     /// Reads them.
@@ -92,8 +88,6 @@ impl ServerFacts {
             log_replica_updates: on("log_replica_updates") || on("log_slave_updates"),
             is_replica: false,
             binlog_order_commits: !mysql || on("binlog_order_commits"),
-            transaction_compression: on("binlog_transaction_compression"),
-            log_bin_compress: on("log_bin_compress"),
             partial_json: text("binlog_row_value_options").to_ascii_uppercase().contains("PARTIAL_JSON"),
             logs_cascades: mysql && version >= (9, 6, 0) && !on("innodb_native_foreign_keys"),
             lower_case_table_names: text("lower_case_table_names").parse().unwrap_or(0),

@@ -264,6 +264,8 @@ impl Changes {
             return Ok(false);
         }
         match &mut self.input {
+            // the events of a compressed transaction come one by one
+            Input::Server { decoder, .. } | Input::Files { decoder, .. } if decoder.is_inside() => Ok(true),
             Input::Server { transport, event, .. } => {
                 *event = Some(transport.next().await?);
                 Ok(true)
@@ -325,10 +327,14 @@ fn logged<'a>(
     decoder: &'a mut Decoder,
     frame: crate::binlog::Frame<'a>,
 ) -> Result<(Decoding<'a>, Option<&'a mut Position>)> {
-    let decoding = match decoder.decode(frame).map_err(guard::for_readers)? {
-        Decoded::Nothing => Decoding::Nothing,
-        Decoded::Boundary(boundary) => Decoding::Boundary(boundary),
-        Decoded::Rows(rows) => {
+    let decoded = match decoder.is_inside() {
+        true => decoder.decode_inner(frame),
+        false => decoder.decode(frame).map(Some),
+    };
+    let decoding = match decoded.map_err(guard::for_readers)? {
+        None | Some(Decoded::Nothing) => Decoding::Nothing,
+        Some(Decoded::Boundary(boundary)) => Decoding::Boundary(boundary),
+        Some(Decoded::Rows(rows)) => {
             let (table, op, foreign_key_checks) = (rows.table, rows.op, rows.foreign_key_checks);
             let head = ChangeHead { table, op, foreign_key_checks, at: rows.at().offset };
             Decoding::Rows(head, Lent::Logged(rows))
