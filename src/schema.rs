@@ -3,7 +3,9 @@
 //! Filled from the source's catalogue (`source::catalog`), kept in `sirenia.schema_version` so that a restart decodes
 //! with the schema the rows were written under, and checked against every TABLE_MAP. No I/O here.
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident::TableName;
+use crate::value::ValueRef;
 use serde::{Deserialize, Serialize};
 
 /// Which of the two server families, since their binlogs and catalogues differ.
@@ -83,8 +85,49 @@ pub struct Column {
     pub auto_increment: bool,
     /// Whether it is computed from other columns.
     pub generated: bool,
+    /// What it means that a partial row image leaves it out. Not in schemas stored by versions before 0.2.
+    #[serde(default)]
+    pub left_out: LeftOut,
     /// The column's comment, possibly empty.
     pub comment: String,
+}
+
+/// What it means that a partial row image (`binlog_row_image` MINIMAL or NOBLOB) leaves a column out of a new row. Both
+/// servers leave out what took a default that stands in the table's definition, and log what they computed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeftOut {
+    /// Not known: the catalogue does not tell the default exactly, or was read by a version that did not ask.
+    #[default]
+    Unknown,
+    /// The column is NULL.
+    Null,
+    /// It holds this default: a [`ValueRef`] in its MessagePack form.
+    Value(Vec<u8>),
+    /// It is never left out: its value is computed for each row.
+    Never,
+    /// It is left out always, changed or not: MariaDB's VIRTUAL columns, under MINIMAL.
+    Always,
+}
+
+impl LeftOut {
+    /// The value as the binlog would carry it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`] only: a value has a MessagePack form.
+    pub fn of_value(value: &ValueRef<'_>) -> Result<Self> {
+        let packed = rmp_serde::to_vec(value);
+        packed.map(Self::Value).map_err(|e| Error::new(ErrorKind::Bug, "cannot pack a default").with_source(e))
+    }
+
+    /// What a new row holds in the column; none when that is not known.
+    #[must_use]
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        match self {
+            Self::Null => Some(ValueRef::Null),
+            Self::Value(packed) => rmp_serde::from_slice(packed).ok(),
+            Self::Unknown | Self::Never | Self::Always => None,
+        }
+    }
 }
 
 /// A column's type with everything that is needed to read its values.

@@ -30,6 +30,7 @@ fn tables() -> Vec<Arc<TableSchema>> {
         nullable: true,
         auto_increment: false,
         generated: false,
+        left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };
     vec![Arc::new(TableSchema {

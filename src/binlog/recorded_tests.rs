@@ -22,6 +22,7 @@ pub(super) fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSc
         nullable: true,
         auto_increment: false,
         generated: false,
+        left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };
     Arc::new(TableSchema {

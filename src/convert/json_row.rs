@@ -361,6 +361,7 @@ mod tests {
             nullable: true,
             auto_increment: false,
             generated: false,
+            left_out: crate::schema::LeftOut::default(),
             comment: String::new(),
         };
         JsonRow::compile(Arc::new(TableSchema {

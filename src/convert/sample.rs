@@ -31,6 +31,7 @@ pub(crate) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
         nullable: name.ends_with('?'),
         auto_increment: false,
         generated: false,
+        left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };
     TableSchema {

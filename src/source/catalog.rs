@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{TableName, mysql_literal};
 use crate::mapping::Mapping;
 use crate::schema::{Action, Catalog, Column, Flavor, ForeignKey, Index, IndexKind, IndexPart, TableSchema};
+use crate::source::column_default::{DeclaredDefault, left_out};
 use crate::source::column_type::{DeclaredType, source_type};
 use crate::source::refusal::{Doing, server_code};
 use mysql_async::prelude::{FromValue, Queryable};
@@ -70,7 +71,7 @@ async fn read_utf8(conn: &mut Conn, flavor: Flavor, mapping: &Mapping) -> Result
     }
     let mut tables = read_tables(conn, &within, mapping).await?;
     let json = if flavor == Flavor::MariaDb { json_checks(conn, &within).await? } else { HashSet::new() };
-    read_columns(conn, &within, &json, &mut tables).await?;
+    read_columns(conn, flavor, &within, &json, &mut tables).await?;
     read_indexes(conn, &within, &mut tables).await?;
     read_foreign_keys(conn, &within, &mut tables).await?;
     // a table dropped between two queries has no columns
@@ -134,6 +135,7 @@ async fn json_checks(conn: &mut Conn, within: &str) -> Result<HashSet<(TableName
 
 async fn read_columns(
     conn: &mut Conn,
+    flavor: Flavor,
     within: &str,
     json: &HashSet<(TableName, String)>,
     tables: &mut Tables,
@@ -142,7 +144,7 @@ async fn read_columns(
         .query(format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, LOWER(DATA_TYPE), COLUMN_TYPE, IS_NULLABLE, EXTRA, \
              COLUMN_COMMENT, GENERATION_EXPRESSION, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, \
-             DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME \
+             DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_DEFAULT \
              FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN ({within}) \
              ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
         ))
@@ -168,13 +170,18 @@ async fn read_columns(
             Error::new(ErrorKind::SchemaMismatch, message)
                 .with_hint(format!("leave the table out: [tables] exclude = [\"{table_name}\"]"))
         })?;
+        let (nullable, extra, generated) = (text(row, 5) == "YES", text(row, 6), !text(row, 8).is_empty());
+        let default: Option<String> = optional(row, 15);
+        let declared_default =
+            DeclaredDefault { flavor, default: default.as_deref(), extra: &extra, nullable, generated };
         table.columns.push(Column {
             name: column,
+            left_out: left_out(&ty, &declared_default)?,
             ty,
             declared: declared.column_type,
-            nullable: text(row, 5) == "YES",
-            auto_increment: text(row, 6).to_ascii_lowercase().contains("auto_increment"),
-            generated: !text(row, 8).is_empty(),
+            nullable,
+            auto_increment: extra.to_ascii_lowercase().contains("auto_increment"),
+            generated,
             comment: text(row, 7),
         });
     }

@@ -17,6 +17,7 @@ fn table(name: &str) -> TableSchema {
         nullable: true,
         auto_increment: false,
         generated: false,
+        left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };
     TableSchema {

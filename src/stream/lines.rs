@@ -173,6 +173,7 @@ mod tests {
             declared: "int(11)".into(),
             nullable: true,
             auto_increment: false,
+            left_out: crate::schema::LeftOut::default(),
             generated: false,
             comment: String::new(),
         };

@@ -64,6 +64,7 @@ async fn what_acting_foreign_keys_need_comes_first_and_alone() {
         nullable: true,
         auto_increment: false,
         generated: false,
+        left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };
     let key = ForeignKey {

@@ -122,7 +122,7 @@ fn date_time(value: &Value) -> Option<DateTime> {
     Some(DateTime { date, hour: *hour, minute: *minute, second: *second, micros: *micros })
 }
 
-fn timestamp<'a>(at: DateTime) -> ValueRef<'a> {
+pub(crate) fn timestamp<'a>(at: DateTime) -> ValueRef<'a> {
     if at.date == Date::default() {
         return ValueRef::Timestamp { seconds: 0, micros: 0 };
     }
