@@ -13,14 +13,14 @@ use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
-use crate::source::snapshot::groups::{CopyGroup, copy_groups};
+use crate::source::snapshot::groups::CopyGroup;
 use crate::source::snapshot::reader::{ChunkReader, ExactReader};
 use crate::source::snapshot::values::row_to_values;
 use crate::source::{Conn, Value};
 use crate::target::chunk::ChunkWriter;
-use crate::target::progress::{self, TableState};
+use crate::target::progress::{self, TableProgress, TableState};
 use crate::target::sanitized;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,7 +42,7 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
         view.snapshot.rows_copied = states.iter().map(|state| state.rows_copied).sum();
     });
     drop(client);
-    let mut groups = copy_groups(&context.catalog, context.facts.logs_cascades);
+    let mut groups = groups_as_begun(context, &states);
     groups.retain(|group| tables_of(group).iter().any(|table| !copied(*table)));
     // biggest first, so that the last reader does not end long after the others
     groups.sort_by_key(|group| {
@@ -74,6 +74,21 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
         "all tables are copied"
     );
     Ok(true)
+}
+
+/// The groups as they were when the copy began: the source's settings, by which they are made, may have changed since.
+fn groups_as_begun(context: &Context, states: &[TableProgress]) -> Vec<CopyGroup> {
+    let mut groups: Vec<CopyGroup> = Vec::new();
+    let mut exact: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    for (table, plan) in context.plans.iter().enumerate() {
+        let state = states.iter().find(|state| state.source == plan.source.name);
+        match state.and_then(|state| state.copy_group) {
+            Some(group) => exact.entry(group).or_default().push(table),
+            None => groups.push(CopyGroup::Chunked(table)),
+        }
+    }
+    groups.extend(exact.into_values().map(CopyGroup::Exact));
+    groups
 }
 
 fn tables_of(group: &CopyGroup) -> &[usize] {
@@ -114,7 +129,7 @@ fn encode(
     let mut values = Vec::new();
     for row in rows {
         row_to_values(row, &plan.source, &mut values)?;
-        if converter.admits(&values) {
+        if converter.admits(&values)? {
             tuples.push(converter.tuple(&values, arena)?);
         }
     }
@@ -199,7 +214,7 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
         }
         drop(reader);
         let name = &plan.source.name;
-        progress::set_exact(target.client(), pipeline, name, Some(&position), group_number(context, *table)).await?;
+        progress::set_exact(target.client(), pipeline, name, &position).await?;
         progress::plan_ranges(target.client(), pipeline, name, &[None]).await?;
         progress::save_chunk(target.client(), pipeline, name, 0, None, copied, true).await?;
         progress::set_state(target.client(), pipeline, name, TableState::Copying).await?;
@@ -211,11 +226,6 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
     target.commit().await?;
     context.count_sanitized(&all_totals);
     snapshot.close().await
-}
-
-fn group_number(context: &Context, table: usize) -> Option<i32> {
-    let groups = copy_groups(&context.catalog, context.facts.logs_cascades);
-    groups.iter().position(|group| tables_of(group).contains(&table)).and_then(|n| i32::try_from(n).ok())
 }
 
 fn progress_made(context: &Context, rows: u64) {

@@ -232,7 +232,7 @@ pub async fn set_state<C: GenericClient + Sync>(
     Ok(())
 }
 
-/// Records that a table is copied as of exactly this position, and in which group.
+/// Records that a table is copied as of exactly this position.
 ///
 /// # Errors
 /// As [`super::classify`] says.
@@ -240,16 +240,15 @@ pub async fn set_exact<C: GenericClient + Sync>(
     client: &C,
     pipeline: &str,
     table: &TableName,
-    position: Option<&Position>,
-    copy_group: Option<i32>,
+    position: &Position,
 ) -> Result<()> {
-    let position = position.map(to_json).transpose()?;
+    let position = to_json(position)?;
     client
         .execute(
             "UPDATE sirenia.table_state
-                SET exact_position = $4::text::jsonb, copy_group = $5, changed_at = clock_timestamp()
+                SET exact_position = $4::text::jsonb, changed_at = clock_timestamp()
               WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
-            &[&pipeline, &table.database, &table.table, &position, &copy_group],
+            &[&pipeline, &table.database, &table.table, &position],
         )
         .await
         .map_err(on("setting a table's position"))?;
