@@ -7,6 +7,8 @@
 //!
 //! The clock is an argument: nothing here asks for the time.
 
+mod row;
+
 use crate::change::{Op, RowImages};
 use crate::convert::row::Converter;
 use crate::convert::sanitize::Changed;
@@ -15,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key_graph::KeyGraph;
 use crate::merge::{self, Segment};
 use crate::position::{BinlogOffset, Position};
-use crate::schema::Action;
+use crate::schema::TableSchema;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,6 +70,17 @@ pub enum Change {
         /// The key's fields.
         key: Span,
     },
+    /// The row of that key changed in some columns, and the log does not carry the others.
+    Patch {
+        /// Index of the plan.
+        table: usize,
+        /// The fields of the key before.
+        key: Span,
+        /// And after, if it changed.
+        moved: Option<Span>,
+        /// The changed columns: a [`crate::convert::patch`].
+        patch: Span,
+    },
     /// One more row in a table without a key.
     Add {
         /// Index of the plan.
@@ -103,6 +116,11 @@ impl Change {
                 move_span(tuple);
             }
             Self::Remove { key, .. } => move_span(key),
+            Self::Patch { key, moved, patch, .. } => {
+                move_span(key);
+                moved.as_mut().map(move_span);
+                move_span(patch);
+            }
             Self::Add { tuple, .. } | Self::Subtract { tuple, .. } => move_span(tuple),
             Self::Cascade { old, new, .. } => {
                 move_span(old);
@@ -252,6 +270,12 @@ impl Batcher {
         }
     }
 
+    /// The source table of that index.
+    #[must_use]
+    pub fn schema(&self, table: usize) -> Arc<TableSchema> {
+        Arc::clone(&self.converters[table].plan().source)
+    }
+
     /// A source transaction starts at `start`. One that is still open was cut short and is forgotten first;
     /// returns the rollback to apply when slices of it were already handed out.
     pub fn begin(&mut self, start: &BinlogOffset) -> Option<Batch> {
@@ -267,10 +291,11 @@ impl Batcher {
         rollback
     }
 
-    /// One changed row of table `table`.
+    /// One changed row of table `table`; partial images as [`RowImages::complete`] leaves them.
     ///
     /// # Errors
-    /// What the converter refuses: a value whose policy is to fail.
+    /// What the converter refuses: a value whose policy is to fail. [`ErrorKind::UnsupportedEvent`] when a partial image
+    /// lacks what is needed.
     pub fn row(
         &mut self,
         table: usize,
@@ -295,37 +320,6 @@ impl Batcher {
         Ok(())
     }
 
-    fn change(&mut self, table: usize, op: Op, images: &RowImages<'_>, now: Instant) -> Result<()> {
-        self.first_at.get_or_insert(now);
-        self.changes.count(op);
-        let converter = &mut self.converters[table];
-        let before = op != Op::Insert && converter.admits(&images.before);
-        let after = op != Op::Delete && converter.admits(&images.after);
-        let arena = &mut self.arena;
-        if !converter.plan().has_key() {
-            if before {
-                self.log.push(Change::Subtract { table, tuple: converter.tuple(&images.before, arena)? });
-            }
-            if after {
-                self.log.push(Change::Add { table, tuple: converter.tuple(&images.after, arena)? });
-            }
-            return Ok(());
-        }
-        let old = if before { Some(converter.key(&images.before, arena)?) } else { None };
-        if !after {
-            self.log.extend(old.map(|key| Change::Remove { table, key }));
-            return Ok(());
-        }
-        let key = converter.key(&images.after, arena)?;
-        let tuple = converter.tuple(&images.after, arena)?;
-        let same_key = old.is_some_and(|old| arena.get(old) == arena.get(key));
-        if let (Some(old), false) = (old, same_key) {
-            self.log.push(Change::Remove { table, key: old });
-        }
-        self.log.push(Change::Put { table, key, tuple, fresh: !same_key });
-        Ok(())
-    }
-
     #[cold]
     fn note_sanitized(&mut self, table: usize) {
         let position = self.transaction.as_mut().map(|transaction| {
@@ -333,37 +327,6 @@ impl Batcher {
             &*start_text.get_or_insert_with(|| start.to_string().into())
         });
         self.sanitized.extend(self.converters[table].take_changed(table, position));
-    }
-
-    fn cascades(&mut self, table: usize, op: Op, images: &RowImages<'_>) -> Result<()> {
-        if op == Op::Insert {
-            return Ok(());
-        }
-        let graph = Arc::clone(&self.graph);
-        for number in graph.edges_of(table) {
-            let edge = graph.edge(*number);
-            let action = if op == Op::Delete { edge.on_delete } else { edge.on_update };
-            if action == Action::Restrict || transaction_covers(&self.transaction, edge.child) {
-                continue;
-            }
-            let columns = &edge.parent_source_columns;
-            let referenced = |row: &[crate::value::ValueRef<'_>]| {
-                columns.iter().any(|column| row[*column] == crate::value::ValueRef::Null)
-            };
-            if referenced(&images.before)
-                || (op == Op::Update && columns.iter().all(|c| images.before[*c] == images.after[*c]))
-            {
-                continue;
-            }
-            let converter = &mut self.converters[table];
-            let old = converter.fields(columns, &images.before, &mut self.arena)?;
-            let new = match op {
-                Op::Update => Some(converter.fields(columns, &images.after, &mut self.arena)?),
-                _ => None,
-            };
-            self.log.push(Change::Cascade { edge: *number, old, new });
-        }
-        Ok(())
     }
 
     /// The open transaction has committed at `position`.
@@ -502,12 +465,15 @@ impl Batcher {
 
     fn cut(&mut self, end: End) -> Batch {
         let log = std::mem::take(&mut self.log);
-        let arena = std::mem::take(&mut self.arena);
+        let mut arena = std::mem::take(&mut self.arena);
+        let plan = |table: usize| self.converters[table].plan();
         let tables = merge::Tables {
-            keyed: &|table| self.converters[table].plan().has_key(),
+            keyed: &|table| plan(table).has_key(),
             catching_up: &|table| self.modes[table].catching_up,
+            columns: &|table| plan(table).columns.len(),
+            unique: &|table, column| plan(table).columns[column].unique,
         };
-        let segments = merge::merge(&log, &arena, &self.graph, &tables);
+        let segments = merge::merge(&log, &mut arena, &self.graph, &tables);
         Batch {
             arena,
             segments,
@@ -537,6 +503,7 @@ impl Batcher {
     }
 }
 
+/// Whether the transaction is in the table's exact copy already.
 fn transaction_covers(transaction: &Option<OpenTransaction>, table: usize) -> bool {
     transaction.as_ref().is_some_and(|transaction| transaction.covered[table])
 }

@@ -93,3 +93,61 @@ fn what_was_committed_before_an_open_transaction_can_be_cut_alone() {
     batcher.advance(position(100));
     assert!(batcher.cut_before_transaction().is_none(), "the slice must not be committed before its transaction is");
 }
+
+/// Before and after, of two columns.
+fn update(before: [ValueRef<'static>; 2], after: [ValueRef<'static>; 2]) -> RowImages<'static> {
+    RowImages { before: before.to_vec(), after: after.to_vec() }
+}
+
+/// What the images of one update make, while the table is copied in chunks or when it is followed.
+fn updated(tables: Vec<TableSchema>, catching_up: bool, images: &RowImages<'_>) -> Result<Batch> {
+    let mut batcher = batcher(tables);
+    batcher.modes[0].catching_up = catching_up;
+    batcher.begin(&start(4));
+    batcher.row(0, Op::Update, images, true, Instant::now())?;
+    batcher.commit(position(100), 0);
+    Ok(batcher.cut_at_commit().unwrap())
+}
+
+#[test]
+fn an_update_of_some_columns_changes_those_alone() {
+    use ValueRef::{Absent, Int, Null};
+    let node = || table("a", &[("id", int(4, false)), ("n?", int(4, false)), ("m?", int(4, false))]).primary(&[0]);
+    let images =
+        |after: [ValueRef<'static>; 3]| RowImages { before: vec![Int(1), Absent, Absent], after: after.to_vec() };
+    let changes = |after| updated(vec![node()], false, &images(after)).unwrap();
+    let batch = changes([Int(1), Null, Absent]);
+    let [changes_of_a] = &batch.segments[0].tables[..] else { panic!("{:?}", batch.segments) };
+    assert_eq!((changes_of_a.updates.len(), changes_of_a.deletes.len(), changes_of_a.inserts.len()), (1, 0, 0));
+    assert_eq!(batch.arena.get(changes_of_a.updates[0].patch), [2, 0xff, 0xff, 0xff, 0xff]);
+    let batch = changes([Int(2), Absent, Absent]);
+    assert_eq!(batch.segments[0].tables[0].replacements.len(), 1);
+    let batch = changes([Int(1), Absent, Absent]);
+    assert!(batch.segments.is_empty() && batch.changes.updates == 1, "nothing that is carried has changed");
+    let whole = changes([Int(1), Null, Int(3)]);
+    assert_eq!((whole.segments[0].tables[0].deletes.len(), whole.segments[0].tables[0].inserts.len()), (1, 1));
+}
+
+#[test]
+fn what_a_partial_image_lacks_and_is_needed_is_an_error() {
+    use ValueRef::{Absent, Int};
+    let plain = || vec![node("a")];
+    let moved = update([Int(1), Absent], [Int(2), Absent]);
+    assert!(updated(plain(), false, &moved).is_ok());
+    let error = updated(plain(), true, &moved).unwrap_err();
+    assert!(error.message().contains("changed its key while"), "{}", error.report());
+    let keyless = update([Absent, Int(1)], [Absent, Int(2)]);
+    let error = updated(plain(), false, &keyless).unwrap_err();
+    assert!(error.message().contains("lab.a.id"), "{}", error.report());
+
+    // the child refers to a column outside of the parent's key
+    let parents = || {
+        let parent = node("a").indexed("u", crate::schema::IndexKind::Unique, &[1]);
+        let mut child = node("b").refers("parent", "a", "parent");
+        child.foreign_keys[0].on_update = crate::schema::Action::Cascade;
+        vec![parent, child]
+    };
+    let error = updated(parents(), false, &update([Int(1), Absent], [Int(1), Int(5)])).unwrap_err();
+    assert!(error.message().contains("lab.a.parent"), "{}", error.report());
+    assert!(updated(parents(), false, &update([Int(1), Absent], [Int(1), Absent])).is_ok(), "it has not changed");
+}

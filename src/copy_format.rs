@@ -188,6 +188,41 @@ fn array_header(out: &mut Vec<u8>, len: usize, oid: u32) {
     }
 }
 
+/// The fields of a tuple or key: each a 4-byte length (−1 for NULL) and its bytes. Yields length and bytes together.
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// The fields of a key, or of any run of fields without a count before it.
+    #[must_use]
+    pub fn of_key(key: &'a [u8]) -> Self {
+        Self(key)
+    }
+
+    /// The fields of a COPY tuple: the count is skipped.
+    #[must_use]
+    pub fn of_tuple(tuple: &'a [u8]) -> Self {
+        Self(tuple.get(2..).unwrap_or_default())
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, _) = self.0.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        let (field, rest) = self.0.split_at_checked(4 + length)?;
+        self.0 = rest;
+        Some(field)
+    }
+}
+
+/// The bytes of one field as [`Fields`] yields it; none for NULL.
+#[must_use]
+pub fn field_value(field: &[u8]) -> Option<&[u8]> {
+    (field.get(..4)? != [0xff; 4]).then(|| &field[4..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -216,11 +216,6 @@ async fn mixed_format(kind: SourceKind) {
     bad_setting(kind, "SET GLOBAL binlog_format = MIXED", &["source", "binlog_format", "MIXED", "ROW"]).await;
 }
 
-async fn minimal_row_image(kind: SourceKind) {
-    let says = ["source", "binlog_row_image", "MINIMAL", "FULL"];
-    bad_setting(kind, "SET GLOBAL binlog_row_image = MINIMAL", &says).await;
-}
-
 /// Prepared XA transactions at the start: their rows may be in the binlog, and not in the tables.
 async fn prepared_xa(kind: SourceKind) {
     for end in ["COMMIT", "ROLLBACK"] {
@@ -366,7 +361,6 @@ on_both! {
     binlog_is_of_another_database_only
     statement_format
     mixed_format
-    minimal_row_image
     prepared_xa
     tables_of_somebody_else
     an_empty_table_that_matches_is_filled

@@ -186,22 +186,6 @@ async fn prepared_xa(kind: SourceKind) {
     assert_once_equal(&world).await;
 }
 
-/// Rows without their unchanged columns, from one session that has it so.
-async fn minimal_row_image(kind: SourceKind) {
-    let (world, mut replicator) = following(kind).await;
-    let mut conn = world.source().await;
-    conn.query_drop("INSERT INTO pasien (nama) VALUES ('sebelum')").await.unwrap();
-    conn.query_drop("SET SESSION binlog_row_image = MINIMAL").await.unwrap();
-    conn.query_drop("UPDATE pasien SET jumlah = jumlah + 1 WHERE id = 1").await.unwrap();
-    let report = assert_stopped(&world, &mut replicator, &["pasien", "binlog.0", "binlog_row_image"]).await;
-    let found = "SELECT count(*) FROM pasien WHERE nama = 'sebelum'";
-    let found: i64 = world.target().await.query_one(found, &[]).await.unwrap().get(0);
-    assert_eq!(found, 1, "what was committed before is not on the target");
-    drop(conn);
-    world.mend_on_source(&report).await;
-    assert_once_equal(&world).await;
-}
-
 /// The binlog has been purged past the checkpoint.
 async fn purged(kind: SourceKind) {
     let (world, mut replicator) = following(kind).await;
@@ -343,7 +327,6 @@ on_both! {
     ddl_that_waits
     unrelated_ddl
     statement
-    minimal_row_image
     prepared_xa
     purged
     reset_binlog

@@ -174,7 +174,7 @@ fn kinds(n: u32) -> Vec<String> {
 
 /// What happens after the snapshot, in order, on one connection: each named danger once.
 /// `mixed`: tables of both engines may be changed in one transaction, which MySQL forbids with GTIDs.
-fn after(scale: u32, mixed: bool) -> Vec<String> {
+pub fn after(scale: u32, mixed: bool) -> Vec<String> {
     let mut sql: Vec<String> = [
         // cascades and SET NULL over several levels, REPLACE of parents, change of a referenced key
         "DELETE FROM keluarga WHERE id = 10007",

@@ -280,15 +280,6 @@ impl<'a> RowsChange<'a> {
         Ok(())
     }
 
-    /// What a row without all of its columns is to whoever needs them.
-    #[must_use]
-    pub fn refuse_partial(&self) -> Error {
-        let name = &self.plan.schema.name;
-        Error::new(ErrorKind::UnsupportedEvent, format!("rows of {name} at {} do not carry all columns", self.at))
-            .detail("the source writes partial row images (binlog_row_image is MINIMAL or NOBLOB)")
-            .with_hint(format!("SET GLOBAL binlog_row_image=FULL; reconnect the writers{}", super::refusals::COPY_ANEW))
-    }
-
     #[cold]
     fn damaged(&self, column: Option<usize>) -> Error {
         refused(column.map_or(Fault::Row, Fault::Value), self.plan, self.at)

@@ -21,6 +21,8 @@ use crate::value::ValueRef;
 /// Why a value has no field.
 #[derive(Debug)]
 pub(super) enum Fault {
+    /// A partial row image does not have it.
+    Absent,
     /// A kind of value that the column's type never has: decoder and schema disagree.
     Kind,
     /// A value that the column's type never has.

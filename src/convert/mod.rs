@@ -13,6 +13,7 @@ mod json;
 pub mod json_row;
 mod key_text;
 mod key_types;
+pub mod patch;
 pub mod plan;
 mod policies;
 pub mod row;
@@ -90,6 +91,11 @@ impl Arena {
     /// Forgets everything but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
+    }
+
+    /// Takes in what a composer made of its bytes; they must be the same as when it began.
+    pub fn take_in(&mut self, composed: patch::Composed) {
+        self.bytes.extend_from_slice(&composed.0);
     }
 
     /// All bytes, for COPY of everything at once.

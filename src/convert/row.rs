@@ -6,15 +6,18 @@
 
 use super::encode::{Encode, Fault, Scratch, Text};
 use super::key_text::key_text;
+use super::patch;
 use super::plan::TablePlan;
 use super::sanitize::{Changed, Reason, Reasons, Tally};
 use super::typemap::{TypeOptions, check_test, check_text, config, default_type};
 use super::{Arena, Span};
+use crate::change::not_in_the_image;
 use crate::copy_format as copy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::mapping::RowTest;
 use crate::policy::{Policies, Policy};
+use crate::schema::LeftOut;
 use crate::value::ValueRef;
 use std::sync::Arc;
 
@@ -27,6 +30,8 @@ pub struct Converter {
     /// Source positions of the key's columns.
     key: Vec<usize>,
     filters: Vec<Filter>,
+    /// Source positions of the columns that the patch in hand changes.
+    changed: Vec<usize>,
     scratch: Scratch,
     tally: Tally,
 }
@@ -91,6 +96,7 @@ impl Converter {
             key: key.ok_or_else(misfit)?,
             carried,
             filters,
+            changed: Vec::new(),
             scratch: Scratch::default(),
             tally: Tally::default(),
             table: Table { plan: Arc::clone(&plan), fields },
@@ -105,9 +111,16 @@ impl Converter {
 
     /// Whether the row filter lets the row through. A value of another kind than its column's passes, for
     /// [`Converter::tuple`] to refuse.
-    pub fn admits(&mut self, row: &[ValueRef<'_>]) -> bool {
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnsupportedEvent`] when the row is partial and lacks a column that the filter tests.
+    pub fn admits(&mut self, row: &[ValueRef<'_>]) -> Result<bool> {
         let text = &mut self.scratch.text;
-        self.filters.iter().all(|filter| {
+        let absent = |filter: &&Filter| matches!(row.get(filter.column), Some(ValueRef::Absent));
+        if let Some(filter) = self.filters.iter().find(absent) {
+            return Err(self.table.lacks(filter.column));
+        }
+        Ok(self.filters.iter().all(|filter| {
             let mut value = row.get(filter.column).copied().unwrap_or(ValueRef::Null);
             if let (Some(decoder), ValueRef::Bytes(bytes)) = (&filter.text, value) {
                 text.clear();
@@ -115,7 +128,56 @@ impl Converter {
                 value = ValueRef::Bytes(text);
             }
             filter.test.passes(value).unwrap_or(true)
-        })
+        }))
+    }
+
+    /// Whether the row has every column that is carried.
+    #[must_use]
+    pub fn is_whole(&self, row: &[ValueRef<'_>]) -> bool {
+        self.carried.iter().all(|source| !matches!(row.get(*source), Some(ValueRef::Absent)))
+    }
+
+    /// Appends what a partial update changes, as [`super::patch`] says; none when it changes no column that is carried.
+    /// What both images carry and is equal was not changed.
+    ///
+    /// # Errors
+    /// As [`Converter::tuple`]; [`ErrorKind::UnsupportedEvent`] when a column is carried of which the images do not tell
+    /// whether it was changed.
+    pub fn patch(
+        &mut self,
+        before: &[ValueRef<'_>],
+        after: &[ValueRef<'_>],
+        arena: &mut Arena,
+    ) -> Result<Option<Span>> {
+        let start = arena.bytes.len();
+        self.changed.clear();
+        arena.bytes.resize(start + patch::set_bytes(self.carried.len()), 0);
+        for (position, source) in self.carried.iter().enumerate() {
+            let (old, new) = (before.get(*source), after.get(*source));
+            match new {
+                Some(ValueRef::Absent) => {
+                    let column = &self.table.plan.source.columns[*source];
+                    let untold = column.generated && column.left_out == LeftOut::Unknown;
+                    if column.left_out == LeftOut::Always || untold {
+                        arena.bytes.truncate(start);
+                        return Err(self.table.lacks(*source));
+                    }
+                }
+                // floats that are equal may differ in their bits
+                Some(new) if old == Some(new) && !matches!(new, ValueRef::Float(_) | ValueRef::Double(_)) => {}
+                _ => {
+                    patch::put(&mut arena.bytes[start..], position);
+                    self.changed.push(*source);
+                }
+            }
+        }
+        if self.changed.is_empty() {
+            arena.bytes.truncate(start);
+            return Ok(None);
+        }
+        let patch = self.table.append(&self.changed, after, &mut self.scratch, Some(&mut self.tally), arena, start);
+        self.end_row(patch.is_ok(), after);
+        patch.map(Some)
     }
 
     /// Appends the row as one tuple: the number of fields and the fields, in the order of the plan's columns.
@@ -127,15 +189,21 @@ impl Converter {
         let start = arena.bytes.len();
         copy::tuple_header(&mut arena.bytes, self.carried.len() as u16);
         let span = self.table.append(&self.carried, row, &mut self.scratch, Some(&mut self.tally), arena, start);
-        if self.tally.has_row() {
-            if span.is_ok() {
-                let (table, key) = (&self.table.plan.source, &self.key);
-                self.tally.end_row(|| key_text(table, key, row));
-            } else {
-                self.tally.drop_row();
-            }
-        }
+        self.end_row(span.is_ok(), row);
         span
+    }
+
+    /// Keeps what was changed in the row in hand, if it is carried.
+    fn end_row(&mut self, carried: bool, row: &[ValueRef<'_>]) {
+        if !self.tally.has_row() {
+            return;
+        }
+        if carried {
+            let (table, key) = (&self.table.plan.source, &self.key);
+            self.tally.end_row(|| key_text(table, key, row));
+        } else {
+            self.tally.drop_row();
+        }
     }
 
     /// Appends the fields of the plan's key, in its order and without a count, as they stand in the tuple.
@@ -225,6 +293,7 @@ impl Table {
         }
         for column in columns {
             let appended = match (self.fields.get(*column), row.get(*column)) {
+                (_, Some(ValueRef::Absent)) => Err(Fault::Absent),
                 (Some(field), Some(value)) => field.append(value, scratch, out),
                 _ => Err(Fault::Kind),
             };
@@ -273,6 +342,12 @@ impl Table {
         }
     }
 
+    /// A partial row does not have the column, and it is needed.
+    #[cold]
+    fn lacks(&self, source: usize) -> Error {
+        self.error(source, Fault::Absent)
+    }
+
     /// Puts table and column to a fault; never the value.
     #[cold]
     fn error(&self, source: usize, fault: Fault) -> Error {
@@ -283,6 +358,7 @@ impl Table {
         let place = format!("{}.{}", table.name, column.name);
         let of = |kind, what: &str| Error::new(kind, format!("{place}: {what}"));
         match fault {
+            Fault::Absent => not_in_the_image(table, column),
             Fault::Kind => of(ErrorKind::Bug, &format!("a value that is no {}", column.declared)),
             Fault::Corrupt(what) => of(ErrorKind::Corrupt, what)
                 .detail(format!("the column is declared as {}", column.declared))

@@ -14,6 +14,7 @@ use crate::key_graph::KeyGraph;
 use crate::position::{BinlogOffset, Position};
 use crate::schema::Catalog;
 use crate::source::preflight::{self, Preflight};
+use crate::source::row_image::RowImage;
 use crate::source::server::{ServerFacts, binlog_files};
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
 use crate::source::snapshot::position::settled_start;
@@ -168,7 +169,7 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
     let transaction = fence::begin(client, pipeline, context.epoch).await?;
     let made = tables::create_tables(&transaction, &plans).await?;
     transaction.commit().await.map_err(|e| crate::target::classify(e, "creating the tables"))?;
-    let groups = copy_groups(&catalog, context.facts.logs_cascades);
+    let groups = copy_groups(&catalog, context.facts.logs_cascades, RowImage::of(&context.facts));
     let group_of = |table: usize| {
         groups.iter().position(|group| matches!(group, CopyGroup::Exact(tables) if tables.contains(&table)))
     };

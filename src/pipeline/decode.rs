@@ -91,6 +91,8 @@ pub struct DecodeLoop<D> {
     pub batches: mpsc::Sender<Decoding>,
     /// Where to stop.
     pub until: Option<BinlogOffset>,
+    /// Whether the log does not say what becomes of the other columns where a statement replaces a row by some.
+    pub lossy_replace: bool,
     /// Decides about a DDL statement: an error stops the stream before it.
     pub on_ddl: D,
 }
@@ -167,12 +169,17 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
             match decoded {
                 None => return Ok(true),
                 Some(Decoded::Nothing) => continue,
-                Some(Decoded::Rows(rows)) if rows.is_partial() => return Err(rows.refuse_partial()),
                 Some(Decoded::Rows(mut rows)) => {
+                    let (table, op, checks, at) = (rows.table, rows.op, rows.foreign_key_checks, rows.at());
+                    let (partial, lossy) = (rows.is_partial(), self.lossy_replace);
+                    let schema = self.batcher.schema(table);
                     let mut images = RowImages::default();
                     let now = Instant::now();
                     while rows.next_row(&mut images)? {
-                        self.batcher.row(rows.table, rows.op, &images, rows.foreign_key_checks, now)?;
+                        if partial {
+                            images.complete(op, &schema, lossy).map_err(|error| error.at(at))?;
+                        }
+                        self.batcher.row(table, op, &images, checks, now).map_err(|error| error.at(at))?;
                     }
                 }
                 Some(Decoded::Boundary(boundary)) => {

@@ -16,6 +16,7 @@ use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
 use crate::mapping::Mapping;
 use crate::position::{BinlogOffset, Position};
+use crate::source::row_image;
 use crate::source::transport::BinlogTransport;
 use crate::status::Phase;
 use crate::target::apply::Writer;
@@ -83,6 +84,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
         frames: receiver,
         batches,
         until: course.until.clone(),
+        lossy_replace: row_image::loses_replaced(&context.facts),
         on_ddl: ddl_policy(context),
     };
     let mut transport = BinlogTransport::open(&context.source, &context.facts, &course.from, context.server_id).await?;

@@ -6,6 +6,7 @@
 //! | [`refusal`] | what a client or server error means: kind, and the grant or setting that mends it |
 //! | [`server`] | facts about the server; the binlog's write position and files |
 //! | [`preflight`] | what stands in the way, each with the statement that mends it |
+//! | [`row_image`] | what row images leave out, and what then cannot be replicated |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
 //! | [`replica`] | the connection on which the server sends its binlog |
@@ -16,11 +17,13 @@
 //! Nothing here writes to the source. Nothing here knows the target.
 
 pub mod catalog;
+mod column_default;
 mod column_type;
 pub mod connect;
 pub mod preflight;
 pub mod refusal;
 mod replica;
+pub mod row_image;
 pub mod server;
 pub mod snapshot;
 #[cfg(test)]

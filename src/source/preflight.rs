@@ -12,6 +12,7 @@ use crate::mapping::Mapping;
 use crate::schema::{Catalog, Charset, Flavor, Index, IndexKind, TableSchema};
 use crate::source::connect::SourceConfig;
 use crate::source::refusal::{Doing, is_denied, server_code};
+use crate::source::row_image::{self, RowImage};
 use crate::source::server::ServerFacts;
 use crate::source::snapshot::exact::needs_lock;
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
@@ -56,7 +57,9 @@ pub async fn check(
 ) -> Result<Preflight> {
     let mut problems = settings(facts, mapping);
     problems.extend(catalog.tables.iter().filter_map(|table| long_unique_key(facts, table)));
+    problems.extend(row_image::problems(facts, mapping, catalog));
     let mut warnings = tables(facts, mapping, catalog);
+    warnings.extend(row_image::warning(facts));
     let account = account(conn).await?;
     databases(conn, mapping, catalog, &account, &mut problems).await?;
     grants(conn, facts, mapping, catalog, &account, &mut problems).await?;
@@ -100,13 +103,6 @@ fn settings(facts: &ServerFacts, mapping: &Mapping) -> Vec<Error> {
             &format!("binlog_format is {}; statements cannot be replayed elsewhere", facts.binlog_format),
             "SET GLOBAL binlog_format = 'ROW', and the same in the server's configuration; sessions keep the old value \
              until they reconnect",
-        ));
-    }
-    if facts.binlog_row_image != "FULL" {
-        out.push(setting(
-            "the source does not log whole rows",
-            &format!("binlog_row_image is {}", facts.binlog_row_image),
-            "SET GLOBAL binlog_row_image = 'FULL', and the same in the server's configuration",
         ));
     }
     for database in mapping.databases.keys() {
@@ -290,7 +286,7 @@ async fn grants(
         }
     }
     let mut locked: Vec<&str> = Vec::new();
-    for group in copy_groups(catalog, facts.logs_cascades) {
+    for group in copy_groups(catalog, facts.logs_cascades, RowImage::of(facts)) {
         if let CopyGroup::Exact(tables) = group
             && needs_lock(facts.flavor, catalog, &tables)
         {

@@ -3,6 +3,7 @@
 use crate::mapping::Mapping;
 use crate::schema::Flavor;
 use crate::source::connect::{SourceConfig, Tls, connect};
+use crate::source::server::ServerFacts;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use std::collections::BTreeMap;
@@ -13,6 +14,30 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const MYSQL_ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/mysql");
+/// The facts of a server that is set up as it should be.
+pub(crate) fn facts(flavor: Flavor) -> ServerFacts {
+    ServerFacts {
+        flavor,
+        version: (10, 11, 6),
+        version_text: "10.11.6".into(),
+        server_id: 1,
+        server_uuid: None,
+        gtid: true,
+        log_bin: true,
+        binlog_format: "ROW".into(),
+        binlog_row_image: "FULL".into(),
+        binlog_row_metadata: None,
+        binlog_do_db: Vec::new(),
+        binlog_ignore_db: Vec::new(),
+        log_replica_updates: true,
+        is_replica: false,
+        binlog_order_commits: true,
+        partial_json: false,
+        logs_cascades: false,
+        lower_case_table_names: 0,
+    }
+}
+
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A running server; it ends when this is dropped or the test process ends.

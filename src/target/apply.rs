@@ -5,14 +5,16 @@
 //! stale writer or one that starts from an unexpected position fails as a whole. A batch that ends open keeps the
 //! transaction for the next one.
 //!
-//! Per table: rows of `deletes` go first by key, then `inserts` come by COPY (many) or as pipelined prepared
-//! statements (few). An update is both: measured against ON CONFLICT it is the faster way, and unique values may be
-//! swapped between rows of one batch. After any error the connection must be dropped; the pipeline starts again
-//! from the checkpoint.
+//! Per table: rows of `deletes` go first by key, then partial updates change rows ([`super::patches`]), then `inserts`
+//! come by COPY (many) or as pipelined prepared statements (few). A whole update is a removal and an insert: measured
+//! against ON CONFLICT it is the faster way, and unique values may be swapped between rows of one batch. After any error
+//! the connection must be dropped; the pipeline starts again from the checkpoint.
 
 use super::cascade::Cascades;
 use super::copy::{self, Fields, Raw};
 use super::error::classify;
+use super::patches::Patches;
+use super::subtract::subtract;
 use super::{Connection, fence, sanitized, to_json};
 use crate::batch::{Batch, End, RowCounts};
 use crate::convert::Arena;
@@ -34,12 +36,15 @@ use tokio_postgres::types::{ToSql, Type};
 
 /// From this many rows on COPY is used, below it a pipelined INSERT for each: a COPY costs a round trip of its own.
 const COPY_FROM_ROWS: usize = 12;
+/// Bytes of parameters that are sent before their results are waited for.
+const SENT_BYTES: usize = 4 << 20;
 
 /// The writer of one pipeline: one connection, one expected position.
 pub struct Writer {
     client: Connection,
     plans: Vec<Arc<TablePlan>>,
     statements: Vec<TableStatements>,
+    patches: Patches,
     cascades: Cascades,
     advance: Statement,
     pipeline: String,
@@ -66,10 +71,26 @@ pub struct Counts {
 }
 
 /// What a statement's row count must be.
+#[derive(Clone, Copy)]
 enum Check<'a> {
     None,
-    Removed(&'a TableChanges),
+    /// So many rows are to be there, to go or to change.
+    Found(&'a TableChanges, u64),
     Added(&'a TableChanges),
+}
+
+/// Statements on their way, each with what its row count must be.
+struct Sent<'a> {
+    pending: Vec<Pending<'a>>,
+    checks: Vec<Check<'a>>,
+    bytes: usize,
+}
+
+impl<'a> Sent<'a> {
+    fn push(&mut self, statement: Pending<'a>, check: Check<'a>) {
+        self.pending.push(statement);
+        self.checks.push(check);
+    }
 }
 
 #[derive(Default)]
@@ -100,6 +121,7 @@ impl Writer {
             client,
             plans,
             statements,
+            patches: Patches::default(),
             cascades,
             advance,
             pipeline: pipeline.to_owned(),
@@ -199,9 +221,9 @@ impl Writer {
 
     async fn segment(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
         for changes in &segment.tables {
-            self.prepare(changes).await?;
+            self.prepare(changes, arena).await?;
         }
-        self.deletes_and_few_inserts(segment, arena).await?;
+        self.changes_and_few_inserts(segment, arena).await?;
         self.in_transaction = true;
         for changes in segment.tables.iter().filter(|changes| changes.inserts.len() >= COPY_FROM_ROWS) {
             let plan = &self.plans[changes.table];
@@ -216,14 +238,19 @@ impl Writer {
         Ok(())
     }
 
-    async fn deletes_and_few_inserts(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
+    async fn changes_and_few_inserts(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
         for changes in &segment.tables {
             if !changes.deletes.is_empty() && !self.plans[changes.table].has_key() {
                 if let Some(begin) = self.begin() {
                     begin.await?;
                 }
                 self.in_transaction = true;
-                self.subtract(changes, arena).await?;
+                let plan = &self.plans[changes.table];
+                let (removed, wanted) = subtract(&self.client, plan, changes, arena).await?;
+                self.pending.rows += removed;
+                if changes.exact && removed != wanted {
+                    return Err(self.diverged(changes, removed, wanted));
+                }
             }
         }
         let keyed_deletes: Vec<Vec<Raw>> = segment
@@ -236,89 +263,65 @@ impl Writer {
             })
             .collect();
         let client = &self.client;
-        let mut pending: Vec<Pending<'_>> = self.begin().into_iter().collect();
-        let mut checks: Vec<Check<'_>> = pending.iter().map(|_| Check::None).collect();
+        let mut rows = 0;
+        let mut sent = Sent { pending: Vec::new(), checks: Vec::new(), bytes: 0 };
+        if let Some(begin) = self.begin() {
+            sent.push(begin, Check::None);
+        }
         for (changes, arrays) in segment.tables.iter().zip(&keyed_deletes) {
-            let statements = &self.statements[changes.table];
+            let (plan, statements) = (&self.plans[changes.table], &self.statements[changes.table]);
             if let Some(delete) = statements.delete.as_ref().filter(|_| !changes.deletes.is_empty()) {
                 let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as _).collect();
-                pending.push(statement(async move { client.execute(delete, &parameters).await }));
-                checks.push(Check::Removed(changes));
+                let wanted = changes.deletes.len() as u64;
+                let delete = statement(async move { client.execute(delete, &parameters).await });
+                sent.push(delete, Check::Found(changes, wanted));
+            }
+            for rewrite in self.patches.rewrites(plan, changes, arena) {
+                sent.bytes += rewrite.bytes();
+                let wanted = rewrite.rows as u64;
+                let change = statement(async move {
+                    let parameters: Vec<&(dyn ToSql + Sync)> = rewrite.parameters.iter().map(|p| p as _).collect();
+                    client.execute(&rewrite.statement, &parameters).await
+                });
+                sent.push(change, Check::Found(changes, wanted));
+                if sent.bytes >= SENT_BYTES {
+                    rows += self.settle(&mut sent).await?;
+                }
             }
             if let Some(insert) = statements.insert.as_ref().filter(|_| changes.inserts.len() < COPY_FROM_ROWS) {
                 for tuple in &changes.inserts {
                     let fields: Vec<Option<Raw>> = Fields::of_tuple(arena.get(*tuple))
                         .map(|field| copy::field_value(field).map(|value| Raw(value.to_vec())))
                         .collect();
-                    pending.push(statement(async move {
+                    let insert = statement(async move {
                         let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|f| f as _).collect();
                         client.execute(insert, &parameters).await
-                    }));
-                    checks.push(Check::Added(changes));
+                    });
+                    sent.push(insert, Check::Added(changes));
                 }
             }
         }
-        let done = in_order(pending).await?;
-        for (touched, check) in done.iter().zip(checks) {
-            match check {
-                Check::Removed(changes) if changes.exact && *touched != changes.deletes.len() as u64 => {
-                    return Err(self.diverged(changes, *touched, changes.deletes.len() as u64));
-                }
-                Check::Added(changes) => self.all_added(&self.plans[changes.table], *touched, 1)?,
-                _ => {}
-            }
-        }
-        self.pending.rows += done.iter().sum::<u64>();
-        self.pending.rows += segment
-            .tables
-            .iter()
-            .filter(|changes| changes.inserts.len() >= COPY_FROM_ROWS)
-            .map(|changes| changes.inserts.len() as u64)
-            .sum::<u64>();
+        rows += self.settle(&mut sent).await?;
+        drop(sent);
+        let copied = segment.tables.iter().map(|changes| changes.inserts.len()).filter(|rows| *rows >= COPY_FROM_ROWS);
+        self.pending.rows += rows + copied.map(|rows| rows as u64).sum::<u64>();
         Ok(())
     }
 
-    /// Removes rows of a table without a key: as many equal rows as the source did, found by one scan of the table.
-    async fn subtract(&mut self, changes: &TableChanges, arena: &Arena) -> Result<()> {
-        let plan = &self.plans[changes.table];
-        let stage = format!("pg_temp.{}", ident::postgres(&format!("sirenia_stage_{}", changes.table)));
-        let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
-        let columns: Vec<String> =
-            plan.columns.iter().map(|c| format!("{} {}", ident::postgres(&c.name), c.ty.sql())).collect();
-        let doing = |e| classify(e, &format!("remove rows of {}", plan.target));
-        let make = format!(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ({}); TRUNCATE {stage}",
-            columns.join(", "),
-            stage = stage.trim_start_matches("pg_temp.")
-        );
-        self.client.batch_execute(&make).await.map_err(doing)?;
-        let copy = format!("COPY {stage} ({names}) FROM STDIN BINARY");
-        let copy = self.client.prepare(&copy).await.map_err(doing)?;
-        let staged = changes.deletes.iter().flat_map(|d| std::iter::repeat_n(arena.get(d.row), d.count as usize));
-        let wanted = copy::copy_in(&self.client, &copy, staged).await.map_err(doing)?;
-        // The rows' text is compared because it can be hashed and takes NULL as equal to NULL.
-        let target = plan.target.sql();
-        let delete = format!(
-            "DELETE FROM {target} WHERE ctid = ANY (ARRAY(
-                SELECT id FROM (
-                    SELECT t.ctid AS id, s.wanted, row_number() OVER (PARTITION BY s.image) AS nth
-                    FROM {target} AS t
-                    JOIN (SELECT ROW({names})::text AS image, count(*) AS wanted FROM {stage} GROUP BY 1) AS s
-                      ON ROW({t_names})::text = s.image) AS matched
-                WHERE nth <= wanted))",
-            t_names = plan
-                .columns
-                .iter()
-                .map(|column| format!("t.{}", ident::postgres(&column.name)))
-                .collect::<Vec<_>>()
-                .join(", "),
-        );
-        let removed = self.client.execute(&delete, &[]).await.map_err(doing)?;
-        self.pending.rows += removed;
-        if changes.exact && removed != wanted {
-            return Err(self.diverged(changes, removed, wanted));
+    /// Waits for what was sent and checks it; returns the number of rows touched.
+    async fn settle(&self, sent: &mut Sent<'_>) -> Result<u64> {
+        sent.bytes = 0;
+        let done = in_order(std::mem::take(&mut sent.pending)).await?;
+        for (touched, check) in done.iter().zip(sent.checks.drain(..)) {
+            match check {
+                Check::Found(changes, wanted) if changes.exact && *touched != wanted => {
+                    return Err(self.diverged(changes, *touched, wanted));
+                }
+                Check::Added(changes) => self.all_added(&self.plans[changes.table], *touched, 1)?,
+                Check::Found(..) | Check::None => {}
+            }
         }
-        Ok(())
+        Ok(done.iter().sum())
     }
 
     /// A trigger or rule on the target may swallow rows without an error.
@@ -348,8 +351,9 @@ impl Writer {
         ))
     }
 
-    async fn prepare(&mut self, changes: &TableChanges) -> Result<()> {
+    async fn prepare(&mut self, changes: &TableChanges, arena: &Arena) -> Result<()> {
         let plan = Arc::clone(&self.plans[changes.table]);
+        self.patches.prepare(&self.client, &plan, changes, arena).await?;
         let statements = &mut self.statements[changes.table];
         let client = &self.client;
         let doing = |e| classify(e, &format!("prepare statements for {}", plan.target));

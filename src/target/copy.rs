@@ -6,6 +6,7 @@
 
 use crate::convert::{Arena, Span};
 use crate::copy_format;
+pub use crate::copy_format::{Fields, field_value};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use std::error::Error as StdError;
@@ -68,53 +69,21 @@ impl<'a> FromSql<'a> for Raw {
     }
 }
 
-/// The fields of a tuple or key: each a 4-byte length (−1 for NULL) and its bytes. Yields length and bytes together.
-pub struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    /// The fields of a key, or of any run of fields without a count before it.
-    #[must_use]
-    pub fn of_key(key: &'a [u8]) -> Self {
-        Self(key)
-    }
-
-    /// The fields of a COPY tuple: the count is skipped.
-    #[must_use]
-    pub fn of_tuple(tuple: &'a [u8]) -> Self {
-        Self(tuple.get(2..).unwrap_or_default())
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let (length, _) = self.0.split_first_chunk::<4>()?;
-        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        let (field, rest) = self.0.split_at_checked(4 + length)?;
-        self.0 = rest;
-        Some(field)
-    }
-}
-
-/// The bytes of one field as [`Fields`] yields it; none for NULL.
+/// The head of a binary array of so many elements: their fields, each with its length, are to follow.
 #[must_use]
-pub fn field_value(field: &[u8]) -> Option<&[u8]> {
-    (field.get(..4)? != [0xff; 4]).then(|| &field[4..])
+pub fn array(element_oid: u32, elements: usize) -> Raw {
+    let count = i32::try_from(elements).unwrap_or(i32::MAX);
+    let mut array = Vec::with_capacity(20 + elements * 12);
+    for word in [1, 1, element_oid.cast_signed(), count, 1] {
+        array.extend_from_slice(&word.to_be_bytes()); // dimensions, may hold NULL, element type, length, lower bound
+    }
+    Raw(array)
 }
 
 /// Binary arrays, one per column, from rows of fields: parameters for `unnest`.
 #[must_use]
 pub fn column_arrays<'a>(element_oids: &[u32], rows: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Raw> {
-    let count = i32::try_from(rows.len()).unwrap_or(i32::MAX);
-    let header = |oid: &u32| {
-        let mut array = Vec::with_capacity(20 + rows.len() * 12);
-        for word in [1, 1, oid.cast_signed(), count, 1] {
-            array.extend_from_slice(&word.to_be_bytes()); // dimensions, may hold NULL, element type, length, lower bound
-        }
-        Raw(array)
-    };
-    let mut arrays: Vec<Raw> = element_oids.iter().map(header).collect();
+    let mut arrays: Vec<Raw> = element_oids.iter().map(|oid| array(*oid, rows.len())).collect();
     for row in rows {
         for (array, field) in arrays.iter_mut().zip(Fields::of_key(row)) {
             array.0.extend_from_slice(field);

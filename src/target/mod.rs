@@ -11,7 +11,7 @@
 //! | privileges | what the role may not make |
 //! | chunk | chunks of the first copy in, rows and progress in one transaction out |
 //! | sanitized | the record of values that were changed to fit |
-//! | apply, copy, cascade | batches in, rows and checkpoint in one transaction out |
+//! | apply, copy, patches, subtract, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
 //!
 //! Invariant: every transaction that writes begins with [`fence`], so an instance that has lost its lease changes
@@ -30,11 +30,13 @@ pub mod error;
 pub mod fence;
 pub mod indexes;
 pub mod lease;
+mod patches;
 pub mod privileges;
 pub mod progress;
 pub mod read;
 pub mod sanitized;
 pub mod schema_version;
+mod subtract;
 pub mod tables;
 #[cfg(test)]
 pub(crate) mod testing;

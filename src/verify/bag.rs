@@ -71,7 +71,7 @@ impl Bag {
                 let mut values = Vec::new();
                 for row in &rows {
                     row_to_values(row, &self.plan.source, &mut values)?;
-                    if self.converter.admits(&values) {
+                    if self.converter.admits(&values)? {
                         arena.clear();
                         let tuple = self.converter.tuple(&values, &mut arena)?;
                         found(self.digester.row(Fields::of_tuple(arena.get(tuple)).map(field_value)));

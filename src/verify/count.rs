@@ -54,7 +54,7 @@ impl Sides<Session> for Count {
             let mut values = Vec::new();
             for row in &rows {
                 row_to_values(row, table, &mut values)?;
-                count += u64::from(self.converter.admits(&values));
+                count += u64::from(self.converter.admits(&values)?);
             }
         }
         Ok(vec![count])

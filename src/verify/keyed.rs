@@ -120,7 +120,7 @@ impl Rows {
         let mut values = Vec::new();
         for (number, row) in rows.iter().enumerate() {
             row_to_values(row, &self.plan.source, &mut values)?;
-            if self.converter.admits(&values) {
+            if self.converter.admits(&values)? {
                 let key = self.converter.key(&values, arena)?;
                 let tuple = self.converter.tuple(&values, arena)?;
                 encoded.push(Encoded { number, key, tuple });
@@ -235,7 +235,7 @@ impl Sides<Session> for OnlyTarget<'_> {
             let mut values = Vec::new();
             for row in &chunk.rows {
                 row_to_values(row, &self.plan.source, &mut values)?;
-                if self.rows.converter.admits(&values) {
+                if self.rows.converter.admits(&values)? {
                     arena.clear();
                     let key = self.rows.converter.key(&values, &mut arena)?;
                     if let Some(number) = self.numbers.get(&self.rows.digester.key(arena.get(key))) {

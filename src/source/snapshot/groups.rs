@@ -9,10 +9,13 @@
 //!   behind such a change would be taken for a child of whichever parent had that value before, and no logged change
 //!   would mend it; and every table of a component (connected over acting foreign keys) with a chain of two such keys,
 //!   all as one group: we replay the cascades from the rows we hold, and a row in the middle of a chain that was
-//!   copied too late would stop them.
+//!   copied too late would stop them;
+//! - tables of which the source logs partial row images: a row whose key changes while the copy runs may be read under
+//!   neither key, or another row under its old one, and only a whole after image mends that.
 
 use crate::ident::TableName;
 use crate::schema::{Action, Catalog, Index, SourceType, TableSchema};
+use crate::source::row_image::RowImage;
 
 /// Tables that are copied together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub enum CopyGroup {
 
 /// Splits the catalogue's tables into groups; each table is in just one.
 #[must_use]
-pub fn copy_groups(catalog: &Catalog, logs_cascades: bool) -> Vec<CopyGroup> {
+pub fn copy_groups(catalog: &Catalog, logs_cascades: bool, image: RowImage) -> Vec<CopyGroup> {
     let tables = &catalog.tables;
     let chained = if logs_cascades { vec![None; tables.len()] } else { chained_components(catalog) };
     let mut groups: Vec<CopyGroup> = Vec::new();
@@ -37,6 +40,7 @@ pub fn copy_groups(catalog: &Catalog, logs_cascades: bool) -> Vec<CopyGroup> {
             Some(_) => {}
             None if chunk_key(table).is_none()
                 || !table.transactional
+                || image.is_partial(table)
                 || (!logs_cascades && cascade_sets_values(table)) =>
             {
                 groups.push(CopyGroup::Exact(vec![at]));
@@ -109,6 +113,7 @@ mod tests {
             nullable: false,
             auto_increment: false,
             generated: false,
+            left_out: crate::schema::LeftOut::default(),
             comment: String::new(),
         };
         let part = IndexPart { column: Some(0), prefix: None, descending: false };
@@ -157,10 +162,13 @@ mod tests {
         let mut expected = vec![CopyGroup::Exact(vec![0, 1, 2, 3])];
         expected.extend(chunked(&[4, 5, 6]));
         expected.extend([CopyGroup::Exact(vec![7]), CopyGroup::Exact(vec![8])]);
-        assert_eq!(copy_groups(&catalog, false), expected);
+        assert_eq!(copy_groups(&catalog, false, RowImage::Whole), expected);
         let mut logged = chunked(&[0, 1, 2, 3, 4, 5, 6, 7]);
         logged.push(CopyGroup::Exact(vec![8]));
-        assert_eq!(copy_groups(&catalog, true), logged);
+        assert_eq!(copy_groups(&catalog, true, RowImage::Whole), logged);
+        let apart: Vec<CopyGroup> = (0..9).map(|at| CopyGroup::Exact(vec![at])).collect();
+        assert_eq!(copy_groups(&catalog, true, RowImage::Minimal), apart);
+        assert_eq!(copy_groups(&catalog, true, RowImage::NoBlob), logged, "no large columns: whole images");
     }
 
     #[test]
@@ -173,7 +181,13 @@ mod tests {
         hash.indexes[0].method = "HASH".into();
         let catalog = Catalog { tables: vec![child, hash, myisam, emptied] };
         let exact = |at| CopyGroup::Exact(vec![at]);
-        assert_eq!(copy_groups(&catalog, false), [exact(0), exact(1), exact(2), CopyGroup::Chunked(3)]);
-        assert_eq!(copy_groups(&catalog, true), [CopyGroup::Chunked(0), exact(1), exact(2), CopyGroup::Chunked(3)]);
+        assert_eq!(
+            copy_groups(&catalog, false, RowImage::Whole),
+            [exact(0), exact(1), exact(2), CopyGroup::Chunked(3)]
+        );
+        assert_eq!(
+            copy_groups(&catalog, true, RowImage::Whole),
+            [CopyGroup::Chunked(0), exact(1), exact(2), CopyGroup::Chunked(3)]
+        );
     }
 }

@@ -8,6 +8,7 @@ use crate::position::GtidSet;
 use crate::schema::{Catalog, Flavor, TableSchema};
 use crate::source::catalog;
 use crate::source::connect::connect;
+use crate::source::row_image::RowImage;
 use crate::source::server::{ServerFacts, write_position};
 use crate::source::testing::{Server, mapping, run, servers};
 use crate::value::{Date, DateTime, Decimal, Time, ValueRef};
@@ -357,7 +358,7 @@ async fn exact_views_stand_at_their_position() {
         run(&mut conn, "INSERT INTO a VALUES (1), (1), (2); INSERT INTO b VALUES (7)").await;
         let facts = ServerFacts::read(&mut conn).await.unwrap();
         let catalog = catalog_of(&mut conn, server, "exact").await;
-        let groups = copy_groups(&catalog, facts.logs_cascades);
+        let groups = copy_groups(&catalog, facts.logs_cascades, RowImage::of(&facts));
         assert_eq!(groups, [CopyGroup::Exact(vec![0]), CopyGroup::Exact(vec![1]), CopyGroup::Chunked(2)]);
         for tables in [&[0][..], &[0, 1], &[1]] {
             let mut snapshot = open_exact(&server.root(), &facts, &catalog, tables).await.unwrap();
