@@ -12,6 +12,7 @@ use crate::value::{Date, DateTime, Time, ValueRef};
 use std::sync::Arc;
 
 const MARIADB: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb.binlog");
+const MARIADB_11_8: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb-11.8.binlog");
 const MYSQL: &[u8] = include_bytes!("../../fixtures/binlogs/mysql.binlog");
 
 pub(super) fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSchema> {
@@ -308,7 +309,12 @@ pub(super) fn check_order(recorded: &Recorded) {
 }
 
 #[test]
-fn mariadb_10_11() {
+fn mariadb() {
+    mariadb_story(MARIADB);
+    mariadb_story(MARIADB_11_8);
+}
+
+fn mariadb_story(file: &[u8]) {
     let own = table(
         "own",
         vec![
@@ -320,7 +326,7 @@ fn mariadb_10_11() {
         ],
     );
     // `kinds` takes part in a prepared XA transaction near the end: first without it
-    let recorded = decode(MARIADB, Flavor::MariaDb, vec![table("absent", vec![]), shown(), own]).unwrap();
+    let recorded = decode(file, Flavor::MariaDb, vec![table("absent", vec![]), shown(), own]).unwrap();
     check_order(&recorded);
     assert_eq!(
         recorded.rows.iter().filter(|(table, _)| *table == 2).map(|(_, row)| row.as_str()).collect::<Vec<_>>(),
@@ -355,10 +361,12 @@ fn ends_xa_three(event: &[u8]) -> bool {
 
 #[test]
 fn mariadb_values() {
-    let recorded = decode(&until(MARIADB, ends_xa_three), Flavor::MariaDb, vec![kinds(), shown()]).unwrap();
-    check_kinds(&recorded);
-    let error = decode(MARIADB, Flavor::MariaDb, vec![kinds(), shown()]).err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::PreparedXa);
+    for file in [MARIADB, MARIADB_11_8] {
+        let recorded = decode(&until(file, ends_xa_three), Flavor::MariaDb, vec![kinds(), shown()]).unwrap();
+        check_kinds(&recorded);
+        let error = decode(file, Flavor::MariaDb, vec![kinds(), shown()]).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::PreparedXa);
+    }
 }
 
 #[test]
@@ -401,7 +409,7 @@ fn mysql_values() {
 /// Cuts every event short, at every length, and damages it: an error or something valid, never a panic.
 #[test]
 fn truncated_events_are_refused() {
-    for (file, flavor) in [(MARIADB, Flavor::MariaDb), (MYSQL, Flavor::MySql)] {
+    for (file, flavor) in [(MARIADB, Flavor::MariaDb), (MARIADB_11_8, Flavor::MariaDb), (MYSQL, Flavor::MySql)] {
         let all = events(file);
         for (i, event) in all.iter().enumerate().filter(|(_, event)| event.len() < 450) {
             let frame = Frame::parse(event, true).unwrap();

@@ -10,7 +10,7 @@
 //! Under `binlog_row_image` MINIMAL and NOBLOB an event says by one bitmap per image which columns its rows carry; null
 //! bitmaps cover only those, and MySQL sets the bits beyond the last column at random. A column that is not there is
 //! [`ValueRef::Absent`]. "Key" is below what the server itself chooses: the primary key, else the first declared unique
-//! key without nullable and without prefix columns, else none. Seen on MariaDB 10.11 and MySQL 9.7:
+//! key without nullable and without prefix columns, else none. Seen on MariaDB 10.11 and 11.8 and MySQL 9.7:
 //!
 //! | image | MINIMAL | NOBLOB |
 //! | --- | --- | --- |
@@ -25,8 +25,9 @@
 //!   row's other columns fall back to their defaults. MariaDB's own replicas go wrong there. MySQL logs the whole row.
 //! - MySQL: REPLACE, `ON DUPLICATE KEY UPDATE` and cascaded changes of children carry whole after images. MariaDB carries
 //!   the columns given, and whole images in tables without a key.
-//! - MariaDB leaves VIRTUAL generated columns out of MINIMAL images, also where their value changes; STORED ones are
-//!   there whenever the row is written. MySQL carries both in an INSERT, and in an UPDATE if they change.
+//! - **Generated columns on MariaDB may be missing although their value changes**: in 10.11 VIRTUAL ones from MINIMAL images
+//!   (STORED ones are there whenever the row is written), in 11.8 both kinds from the images of an UPDATE and a DELETE, under
+//!   every setting, FULL among them. MySQL carries both in an INSERT, and in an UPDATE if they change.
 //! - `INSERT INTO t () VALUES ()` into a table whose key has a literal default carries no column at all: the event has one row of
 //!   no bytes. Several rows of none cannot be: MySQL refuses them, and their keys would be equal.
 //!

@@ -65,6 +65,12 @@ impl RowImage {
 pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Vec<Error> {
     let image = RowImage::of(facts);
     let mut out = Vec::new();
+    if leaves_out_generated(facts) {
+        for table in &catalog.tables {
+            let carried = |column: &&Column| column.generated && mapping.column(&table.name, &column.name).is_some();
+            out.extend(table.columns.iter().filter(carried).map(|column| generated(table, column)));
+        }
+    }
     if image == RowImage::Whole {
         return out;
     }
@@ -120,6 +126,20 @@ pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Ve
         }
     }
     out
+}
+
+/// MariaDB's newer versions log no generated column in updates and deletes, under any setting (tried on 11.8; 10.11 does). Its
+/// old value would stay. Which version began it is not known, so every one behind 10.11 counts.
+fn leaves_out_generated(facts: &ServerFacts) -> bool {
+    facts.flavor == Flavor::MariaDb && facts.version >= (10, 12, 0)
+}
+
+fn generated(table: &TableSchema, column: &Column) -> Error {
+    let what =
+        format!("{}.{} is a generated column, which the source does not log in updates", table.name, column.name);
+    Error::new(ErrorKind::SourceSetting, what)
+        .detail("MariaDB leaves generated columns out of row images, whatever binlog_row_image is")
+        .with_hint(format!("leave the column out: exclude_columns = [\"{}\"]", column.name))
 }
 
 /// Whether updates that may have been REPLACE are to be told from others by their images. MariaDB logs REPLACE as an update
@@ -210,6 +230,22 @@ mod tests {
         assert_eq!(found("NOBLOB", vec![untold.clone()], TableRule::default()), [cannot("b")]);
         let left = TableRule { exclude_columns: ["n".into(), "b".into()].into(), ..TableRule::default() };
         assert_eq!(found("MINIMAL", vec![untold], left), [""; 0]);
+    }
+
+    #[test]
+    fn generated_columns_of_newer_mariadb_are_refused_under_every_image() {
+        let mut computed = keyed();
+        computed.columns[1].generated = true;
+        let said = |version, image: &str, rule| {
+            let facts = ServerFacts { version, binlog_row_image: image.into(), ..facts(Flavor::MariaDb) };
+            problems(&facts, &mapping([("a", rule)]), &Catalog { tables: vec![computed.clone()] }).len()
+        };
+        let left = || TableRule { exclude_columns: ["n".into()].into(), ..TableRule::default() };
+        for image in ["FULL", "FULL_NODUP", "MINIMAL", "NOBLOB"] {
+            assert_eq!(said((11, 8, 9), image, TableRule::default()), 1, "{image}");
+            assert_eq!(said((11, 8, 9), image, left()), 0, "{image}");
+            assert_eq!(said((10, 11, 19), image, TableRule::default()), 0, "{image}");
+        }
     }
 
     #[test]
