@@ -7,9 +7,11 @@
 //!
 //! The clock is an argument: nothing here asks for the time.
 
+mod refused;
 mod row;
 
 use crate::change::{Op, RowImages};
+use crate::convert::aside::Aside;
 use crate::convert::row::Converter;
 use crate::convert::sanitize::Changed;
 use crate::convert::{Arena, Span};
@@ -194,6 +196,12 @@ impl std::ops::SubAssign for RowCounts {
 pub struct Batch {
     /// The bytes all spans point into.
     pub arena: Arena,
+    /// The changes in source order, for when the target refuses them together.
+    pub log: Vec<Change>,
+    /// Rows that are set aside instead of being applied, in source order.
+    pub aside: Vec<Aside>,
+    /// By plan: whether rows may already be there or be gone.
+    pub catching_up: Arc<[bool]>,
     /// Merged changes, to be applied one segment after the other.
     pub segments: Vec<Segment>,
     /// How it ends.
@@ -216,6 +224,11 @@ pub struct Batcher {
     limits: Limits,
     arena: Arena,
     log: Vec<Change>,
+    /// Rows that are set aside, between the changes in `log`.
+    aside: Vec<Aside>,
+    /// Bytes of `aside`, roughly.
+    aside_bytes: usize,
+    catching_up: Arc<[bool]>,
     /// Values that were changed to fit, of the changes in `log`.
     sanitized: Vec<Changed>,
     /// Changes before merging in `log`; a keyed update is one change but may be two entries.
@@ -244,6 +257,7 @@ struct Mark {
     log: usize,
     arena: usize,
     sanitized: usize,
+    aside: usize,
     changes: RowCounts,
     /// Slices handed out before the mark was set; a mark of an earlier slice cannot be returned to.
     reachable: bool,
@@ -253,6 +267,7 @@ impl Batcher {
     /// A batcher for the tables of `converters`, each with its mode.
     #[must_use]
     pub fn new(converters: Vec<Converter>, modes: Vec<TableMode>, graph: Arc<KeyGraph>, limits: Limits) -> Self {
+        let catching_up = modes.iter().map(|mode| mode.catching_up).collect();
         Self {
             converters,
             modes,
@@ -260,6 +275,9 @@ impl Batcher {
             limits,
             arena: Arena::default(),
             log: Vec::new(),
+            aside: Vec::new(),
+            aside_bytes: 0,
+            catching_up,
             sanitized: Vec::new(),
             changes: RowCounts::default(),
             transactions: 0,
@@ -308,7 +326,10 @@ impl Batcher {
             return Err(Error::new(ErrorKind::Bug, "a row outside of a transaction"));
         }
         if !transaction_covers(&self.transaction, table) {
-            self.change(table, op, images, now)?;
+            let before = (self.log.len(), self.arena.len());
+            if let Err(error) = self.change(table, op, images, now) {
+                self.refused(table, op, images, error, before)?;
+            }
             if self.converters[table].has_changed() {
                 self.note_sanitized(table);
             }
@@ -320,13 +341,16 @@ impl Batcher {
         Ok(())
     }
 
+    /// The start of the open transaction as text.
+    fn position_text(&mut self) -> Option<&Arc<str>> {
+        let OpenTransaction { start, start_text, .. } = self.transaction.as_mut()?;
+        Some(&*start_text.get_or_insert_with(|| start.to_string().into()))
+    }
+
     #[cold]
     fn note_sanitized(&mut self, table: usize) {
-        let position = self.transaction.as_mut().map(|transaction| {
-            let OpenTransaction { start, start_text, .. } = transaction;
-            &*start_text.get_or_insert_with(|| start.to_string().into())
-        });
-        self.sanitized.extend(self.converters[table].take_changed(table, position));
+        let position = self.position_text().cloned();
+        self.sanitized.extend(self.converters[table].take_changed(table, position.as_ref()));
     }
 
     /// The open transaction has committed at `position`.
@@ -394,14 +418,14 @@ impl Batcher {
     pub fn is_full(&self, now: Instant) -> bool {
         self.transaction.is_none()
             && (self.log.len() >= self.limits.changes
-                || self.arena.len() >= self.limits.bytes
+                || self.arena.len() + self.aside_bytes >= self.limits.bytes
                 || self.first_at.is_some_and(|first| now.duration_since(first) >= self.limits.age))
     }
 
     /// Whether the open transaction must be handed out in part to stay within the memory budget.
     #[must_use]
     pub fn must_slice(&self) -> bool {
-        let sanitized = self.sanitized.len() * size_of::<Changed>();
+        let sanitized = self.sanitized.len() * size_of::<Changed>() + self.aside_bytes;
         let held = self.arena.len() + self.log.len() * size_of::<Change>() + sanitized;
         self.transaction.is_some() && held >= self.limits.slice_bytes
     }
@@ -409,7 +433,7 @@ impl Batcher {
     /// Whether changes are waiting that could be cut at a commit.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.transaction.is_none() && !self.log.is_empty()
+        self.transaction.is_none() && !(self.log.is_empty() && self.aside.is_empty())
     }
 
     /// The position up to which everything is committed, if it moved since the last cut.
@@ -435,18 +459,23 @@ impl Batcher {
         log.iter_mut().for_each(|change| change.shift(begin.arena));
         let arena = self.arena.split_off(begin.arena);
         let sanitized = self.sanitized.split_off(begin.sanitized);
+        let mut aside = self.aside.split_off(begin.aside);
+        aside.iter_mut().for_each(|aside| aside.behind -= begin.log);
         let mut changes = std::mem::replace(&mut self.changes, begin.changes);
         changes -= begin.changes;
         let batch = self.cut(End::Commit { position, committed_at });
         (self.log, self.arena, self.changes, self.first_at) = (log, arena, changes, batch.first_at);
         self.sanitized = sanitized;
+        self.aside_bytes = aside.iter().map(Aside::bytes).sum();
+        self.aside = aside;
         if let Some(transaction) = &mut self.transaction {
             transaction.begin =
-                Mark { log: 0, arena: 0, sanitized: 0, changes: RowCounts::default(), ..transaction.begin };
+                Mark { log: 0, arena: 0, sanitized: 0, aside: 0, changes: RowCounts::default(), ..transaction.begin };
             for (_, mark) in &mut transaction.savepoints {
                 mark.log -= begin.log;
                 mark.arena -= begin.arena;
                 mark.sanitized -= begin.sanitized;
+                mark.aside -= begin.aside;
                 mark.changes -= begin.changes;
             }
         }
@@ -456,7 +485,8 @@ impl Batcher {
     /// Cuts what is there of the open transaction. Call [`Batcher::cut_before_transaction`] first.
     pub fn cut_slice(&mut self) -> Batch {
         if let Some(transaction) = &mut self.transaction {
-            transaction.begin = Mark { log: 0, arena: 0, sanitized: 0, changes: RowCounts::default(), reachable: true };
+            transaction.begin =
+                Mark { log: 0, arena: 0, sanitized: 0, aside: 0, changes: RowCounts::default(), reachable: true };
             transaction.savepoints.iter_mut().for_each(|(_, mark)| mark.reachable = false);
         }
         self.sliced = true;
@@ -474,8 +504,12 @@ impl Batcher {
             unique: &|table, column| plan(table).columns[column].unique,
         };
         let segments = merge::merge(&log, &mut arena, &self.graph, &tables);
+        self.aside_bytes = 0;
         Batch {
             arena,
+            log,
+            aside: std::mem::take(&mut self.aside),
+            catching_up: Arc::clone(&self.catching_up),
             segments,
             end,
             transactions: std::mem::take(&mut self.transactions),
@@ -490,6 +524,7 @@ impl Batcher {
             log: self.log.len(),
             arena: self.arena.len(),
             sanitized: self.sanitized.len(),
+            aside: self.aside.len(),
             changes: self.changes,
             reachable: true,
         }
@@ -499,6 +534,7 @@ impl Batcher {
         self.log.truncate(mark.log);
         self.arena.truncate(mark.arena);
         self.sanitized.truncate(mark.sanitized);
+        self.aside_bytes -= self.aside.drain(mark.aside..).map(|aside| aside.bytes()).sum::<usize>();
         self.changes = mark.changes;
     }
 }

@@ -106,13 +106,14 @@ struct Inner {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    code: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error with its primary message: lower case, no full stop, what and where.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), detail: None, hint: None, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), detail: None, hint: None, code: None, source: None }))
     }
 
     /// Adds why: the second line of the report.
@@ -147,6 +148,19 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Names the condition as the server or a setting does: an SQLSTATE, a reason why a value does not fit.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+
+    /// The condition's code, if it has one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
     }
 
     /// What the pipeline does with it.

@@ -50,6 +50,7 @@ pub struct Metrics {
     /// move is only good news while this does.
     pub last_progress: IntGauge,
     sanitized: IntCounterVec,
+    quarantined: IntGaugeVec,
     phase: IntGaugeVec,
     lag_seconds: Gauge,
     snapshot_tables: GaugeVec,
@@ -114,6 +115,10 @@ impl Metrics {
                 "Values changed to fit the target, by column and reason.",
                 &["table", "column", "reason"],
             ),
+            quarantined: register(
+                &registry,
+                IntGaugeVec::new(Opts::new("sirenia_quarantined_rows", "Rows in quarantine, by table."), &["table"]),
+            ),
             phase: register(&registry, IntGaugeVec::new(phase, &["phase"])),
             lag_seconds: register(
                 &registry,
@@ -153,6 +158,16 @@ impl Metrics {
         self.sanitized.with_label_values(&[table, column, reason]).inc_by(count);
     }
 
+    /// Sets how many rows of a table are in quarantine; whether there are more than before.
+    #[must_use]
+    pub fn set_quarantined(&self, table: &str, rows: u64) -> bool {
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        let gauge = self.quarantined.with_label_values(&[table]);
+        let before = gauge.get();
+        gauge.set(rows);
+        rows > before
+    }
+
     /// All metrics in Prometheus' text format, version 0.0.4.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -180,6 +195,7 @@ mod tests {
         metrics.clone().inserts.inc_by(3);
         metrics.add_sanitized("lab.pasien", "born", "zero_date", 2);
         metrics.retries.with_label_values(&["target_unavailable"]).inc();
+        assert!(metrics.set_quarantined("lab.hasil", 4) && !metrics.set_quarantined("lab.hasil", 3));
         metrics.set_phase("streaming");
         let text = metrics.encode();
         for line in [
@@ -190,6 +206,7 @@ mod tests {
             "sirenia_bytes_received_total 0",
             "sirenia_batches_total 0",
             "sirenia_sanitized_total{column=\"born\",reason=\"zero_date\",table=\"lab.pasien\"} 2",
+            "sirenia_quarantined_rows{table=\"lab.hasil\"} 3",
             "sirenia_retries_total{kind=\"target_unavailable\"} 1",
             "sirenia_phase{phase=\"streaming\"} 1",
             "sirenia_phase{phase=\"starting\"} 0",

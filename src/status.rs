@@ -115,6 +115,9 @@ pub struct TableView {
     pub state: String,
     /// Rows copied by the snapshot.
     pub rows_copied: u64,
+    /// Rows in quarantine.
+    #[serde(default)]
+    pub quarantined: u64,
     /// What is wrong with it.
     pub error: Option<String>,
 }

@@ -6,6 +6,7 @@ mod filters;
 mod kills;
 mod outages;
 mod packed;
+mod quarantine;
 mod row_images;
 mod sanitize;
 mod seam;

@@ -66,6 +66,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Prints a recording as `tail` prints changes; needs no server
     Replay(ReplayArgs),
+    /// Shows the rows that could not be applied, and tries them again
+    Quarantine(QuarantineArgs),
     /// Drops what the pipeline made on the target, to begin anew
     Reset(ResetArgs),
 }
@@ -291,6 +293,49 @@ pub struct ReplayArgs {
     pub values: bool,
 }
 
+/// `sirenia quarantine`
+#[derive(Debug, Clone, clap::Args)]
+pub struct QuarantineArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: QuarantineCommand,
+}
+
+/// What to do with the quarantine.
+#[derive(Debug, Clone, Subcommand)]
+pub enum QuarantineCommand {
+    /// Shows the rows: table, key, why
+    List(QuarantineList),
+    /// Has the running instance try rows again, and says what became of them
+    Retry(QuarantineRetry),
+}
+
+/// `sirenia quarantine list`
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct QuarantineList {
+    /// JSON, one array
+    #[arg(long)]
+    pub json: bool,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+/// `sirenia quarantine retry`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Exit code 0: all of them came out; 1: some did not.\n\n\
+    Examples:\n  sirenia quarantine retry\n  sirenia quarantine retry 17 18\n  sirenia quarantine retry --tables hasil")]
+pub struct QuarantineRetry {
+    /// Numbers of rows, as `list` shows them; all without any
+    pub ids: Vec<i64>,
+    /// Seconds to wait for the outcome
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub wait: u64,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
 /// `sirenia reset`
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Drops the tables that this pipeline made on the target, and its checkpoint. \
@@ -405,6 +450,7 @@ mod tests {
         Tail(TailArgs),
         Record(RecordArgs),
         Replay(ReplayArgs),
+        Quarantine(QuarantineArgs),
         Reset(ResetArgs),
     }
 
@@ -437,6 +483,8 @@ mod tests {
             "status --json --watch",
             "verify --counts --json --tables a",
             "sanitized --json --tables a,b* --newest 3",
+            "quarantine list --json --tables a",
+            "quarantine retry 3 5 --wait 1 --tables a",
             "reset --yes --pipeline lab",
             "tail --tables a,b --from binlog.000001:4 --until now --for 10s --values",
             "tail --files binlog.000001 binlog.000002 --schema old.rec --values=false",

@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod logging;
 pub mod progress;
+pub mod quarantine;
 pub mod reset;
 pub mod run;
 pub mod sanitized;
@@ -29,6 +30,7 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
         Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
+        Command::Quarantine(args) => quarantine::run(settings(global, |_| {})?, &args.command).await,
         Command::Sanitized(args) => sanitized::run(settings(global, |_| {})?, &args).await,
         Command::Tail(args) => stream::tail(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
         Command::Record(args) => stream::record(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,

@@ -110,13 +110,15 @@ pub fn render(view: &StatusView, now: u64) -> String {
     fact("lease", format!("{} by {}", if view.lease_held { "held" } else { "not held" }, view.holder));
     fact("running for", format!("{} s", now.saturating_sub(view.started_at)));
     fact("updated", format!("{} s ago", now.saturating_sub(view.updated_at)));
-    let noteworthy: Vec<&TableView> = view.tables.iter().filter(|t| t.state != "ready" || t.error.is_some()).collect();
+    let noteworthy: Vec<&TableView> =
+        view.tables.iter().filter(|t| t.state != "ready" || t.error.is_some() || t.quarantined > 0).collect();
     if !noteworthy.is_empty() {
-        let _ = writeln!(out, "\n{} of {} tables are not ready:", noteworthy.len(), view.tables.len());
+        let _ = writeln!(out, "\n{} of {} tables are not ready or not whole:", noteworthy.len(), view.tables.len());
     }
-    for TableView { source, target, state, rows_copied, error } in noteworthy {
+    for TableView { source, target, state, rows_copied, quarantined, error } in noteworthy {
+        let quarantined = if *quarantined > 0 { format!(", {quarantined} in quarantine") } else { String::new() };
         let error = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        let _ = writeln!(out, "  {source} -> {target}  {state}, {rows_copied} rows{error}");
+        let _ = writeln!(out, "  {source} -> {target}  {state}, {rows_copied} rows{quarantined}{error}");
     }
     out
 }
@@ -139,7 +141,7 @@ mod tests {
         let view = fetch(addr).await.unwrap();
         let text = render(&view, view.updated_at + 3);
         assert!(text.contains("phase        streaming\n") && text.contains("updated      3 s ago\n"), "{text}");
-        assert!(text.contains("1 of 1 tables are not ready:\n  lab.é"), "{text}");
+        assert!(text.contains("1 of 1 tables are not ready or not whole:\n  lab.é"), "{text}");
         assert!(json(&view).unwrap().starts_with("{\"pipeline\":\"lab\",\"phase\":\"streaming\""));
     }
 

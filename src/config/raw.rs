@@ -46,6 +46,8 @@ pub struct Raw {
     pub types: RawTypes,
     /// `[sanitize]`: reason → policy.
     pub sanitize: PolicySettings,
+    /// `[quarantine]`
+    pub quarantine: RawQuarantine,
     /// `[apply]`
     pub apply: RawApply,
     /// `[lease]`
@@ -163,6 +165,14 @@ section! {
 }
 
 section! {
+    /// `[quarantine]`: rows that cannot be applied.
+    RawQuarantine {
+        /// Most rows of one table.
+        max_rows_per_table: u64,
+    }
+}
+
+section! {
     /// `[apply]`: sizes.
     RawApply {
         /// Rows after which a batch is cut at the next commit.
@@ -271,6 +281,7 @@ impl Raw {
         self.tables.overlay(stronger.tables);
         self.types.overlay(stronger.types);
         self.sanitize.extend(stronger.sanitize);
+        self.quarantine.overlay(stronger.quarantine);
         self.apply.overlay(stronger.apply);
         self.lease.overlay(stronger.lease);
         self.http.overlay(stronger.http);

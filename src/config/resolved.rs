@@ -2,7 +2,7 @@
 
 use crate::config::choice::choice;
 use crate::config::endpoint::{Endpoint, Side};
-use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawLog, RawRule};
+use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawLog, RawQuarantine, RawRule};
 use crate::config::secret_url;
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +24,8 @@ pub struct Config {
     pub mapping: Mapping,
     /// Choices of the type map.
     pub types: TypeChoices,
+    /// Rows that cannot be applied.
+    pub quarantine: QuarantineSettings,
     /// Sizes.
     pub apply: ApplySettings,
     /// Who may write.
@@ -83,6 +85,13 @@ pub struct TypeChoices {
     pub tinyint1: TinyInt1,
     /// What `bigint unsigned` becomes.
     pub bigint_unsigned: BigintUnsigned,
+}
+
+/// Rows that cannot be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuarantineSettings {
+    /// Most rows of one table; beyond it the pipeline stops.
+    pub max_rows_per_table: usize,
 }
 
 /// Sizes of what is in flight.
@@ -166,6 +175,7 @@ impl Config {
             target: raw.target.login().resolve(Side::Target, None)?,
             mapping,
             types,
+            quarantine: quarantine(&raw.quarantine)?,
             apply: apply(&raw.apply)?,
             lease: lease(raw.lease)?,
             http,
@@ -278,6 +288,14 @@ fn rule(table: &str, raw: RawRule) -> Result<TableRule> {
 
 fn column_rule(raw: RawColumnRule) -> ColumnRule {
     ColumnRule { sanitize: raw.sanitize }
+}
+
+fn quarantine(raw: &RawQuarantine) -> Result<QuarantineSettings> {
+    let rows = raw.max_rows_per_table.unwrap_or(1000);
+    match usize::try_from(rows) {
+        Ok(rows) if rows <= 100_000 => Ok(QuarantineSettings { max_rows_per_table: rows }),
+        _ => Err(bad(format!("quarantine.max_rows_per_table is {rows}, not between 0 and 100000"))),
+    }
 }
 
 fn apply(raw: &RawApply) -> Result<ApplySettings> {

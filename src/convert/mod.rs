@@ -4,10 +4,12 @@
 //! `Converter`, compiled from a [`plan::TablePlan`], then turns rows of [`crate::value::ValueRef`] into binary COPY
 //! tuples. Nothing else can fill an [`Arena`], so bytes that were not sanitised cannot reach COPY.
 
+pub mod aside;
 mod binary;
 mod charset;
 pub mod compare;
 mod encode;
+pub mod image;
 mod index_names;
 mod json;
 pub mod json_row;

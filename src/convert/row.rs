@@ -4,6 +4,7 @@
 //! table's column order; spans of an [`Arena`] leave. The same values give the same bytes, alone, within a tuple or as a
 //! key, whichever way they came; a failed call leaves the arena as it was. Once the buffers have grown nothing allocates.
 
+use super::aside::RAW_KEY;
 use super::encode::{Encode, Fault, Scratch, Text};
 use super::key_text::key_text;
 use super::patch;
@@ -240,6 +241,18 @@ impl Converter {
         self.tally.drain().map(move |value| Changed { table, position: position.cloned(), ..value })
     }
 
+    /// What a key that does not convert is known by in quarantine: [`RAW_KEY`], then the source's values as MessagePack.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`].
+    pub fn raw_key(&self, row: &[ValueRef<'_>]) -> Result<Vec<u8>> {
+        let values: Vec<_> = self.key.iter().filter_map(|column| row.get(*column)).collect();
+        let mut key = vec![RAW_KEY];
+        rmp_serde::encode::write(&mut key, &values)
+            .map_err(|error| Error::new(ErrorKind::Bug, "a key has no MessagePack form").with_source(error))?;
+        Ok(key)
+    }
+
     /// The row's key for people: its columns and the source's values as JSON; none without a key.
     #[must_use]
     pub fn key_text(&self, row: &[ValueRef<'_>]) -> Option<Box<str>> {
@@ -321,7 +334,8 @@ impl Table {
         let unique = planned.is_some_and(|planned| planned.unique);
         let kind = if policy == Policy::Quarantine { ErrorKind::Unfit } else { ErrorKind::Value };
         let place = if unique { " in a key or unique index" } else { "" };
-        let error = Error::new(kind, format!("{}.{}: {reason}{place}", self.plan.source.name, column.name));
+        let error = Error::new(kind, format!("{}.{}: {reason}{place}", self.plan.source.name, column.name))
+            .with_code(reason.name());
         match reason {
             Reason::OutOfRange => error.with_hint(format!(
                 "ALTER TABLE {} ALTER COLUMN {} TYPE numeric(20,0) on the target, and `bigint_unsigned = \"numeric\"` \

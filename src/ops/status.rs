@@ -8,6 +8,7 @@ use crate::source::connect as source_connect;
 use crate::source::server::{ServerFacts, binlog_files, write_position};
 use crate::status::{Phase, SnapshotView, StatusView, TableView, unix_time};
 use crate::target::progress::{self, TableState};
+use crate::target::quarantine;
 use crate::target::{self, checkpoint, classify, connect, control};
 use std::time::SystemTime;
 
@@ -34,6 +35,10 @@ pub async fn read(config: &Config) -> Result<StatusView> {
         .map_err(|e| classify(e, "reading the lease"))?;
     let (holder, held) = lease.map_or((String::new(), false), |row| (row.get(0), row.get(1)));
     let tables = progress::load_tables(&*client, &config.pipeline).await?;
+    let rows = match control::version(&*client).await? {
+        Some(control::VERSION) => quarantine::list(&*client, &config.pipeline).await?,
+        _ => Vec::new(), // tables of an older version have no quarantine yet
+    };
     let done = |state: TableState| matches!(state, TableState::Copied | TableState::Ready);
     let lag_bytes = lag_bytes(config, &checkpoint).await.ok();
     let behind = checkpoint.committed_at.and_then(|at| SystemTime::now().duration_since(at).ok());
@@ -64,6 +69,7 @@ pub async fn read(config: &Config) -> Result<StatusView> {
                 target: table.target.to_string(),
                 state: table.state.as_str().to_owned(),
                 rows_copied: table.rows_copied,
+                quarantined: rows.iter().filter(|row| row.table == table.source).count() as u64,
                 error: table.error,
             })
             .collect(),

@@ -27,6 +27,9 @@ use tokio::sync::mpsc;
 /// How long a shutdown waits for the batch in hand.
 const FINISH_BATCH: Duration = Duration::from_secs(3);
 
+/// How often rows in quarantine are looked for that are to be tried again.
+const RETRIES: Duration = Duration::from_secs(1);
+
 /// Why the stream ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Followed {
@@ -68,6 +71,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
         &context.config.pipeline,
         context.epoch,
         course.from.clone(),
+        context.config.quarantine.max_rows_per_table,
     )
     .await?;
     let limits = Limits {
@@ -102,8 +106,16 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
     let decoding = tokio::task::spawn_blocking(move || decode.run());
     let applying = async {
         let mut identity = course.identity.clone();
-        while let Some(decoding) = next_batch(&mut received, shutdown).await {
-            apply(context, &mut writer, &mut identity, decoding, shutdown).await?;
+        let mut retries = tokio::time::interval(RETRIES);
+        loop {
+            show_quarantine(context, &mut writer);
+            tokio::select! {
+                batch = next_batch(&mut received, shutdown) => match batch {
+                    Some(decoding) => apply(context, &mut writer, &mut identity, decoding, shutdown).await?,
+                    None => break,
+                },
+                _ = retries.tick() => writer.retry_marked().await?,
+            }
         }
         Ok::<_, Error>(())
     };
@@ -141,7 +153,7 @@ async fn apply(
     decoding: Decoding,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let Decoding { batch, fingerprint } = decoding;
+    let Decoding { mut batch, fingerprint } = decoding;
     if let Some((file, created, server_id)) = fingerprint {
         let renewed = SourceIdentity {
             binlog_file: file,
@@ -157,7 +169,7 @@ async fn apply(
     }
     let started = Instant::now();
     let applied = tokio::select! {
-        applied = writer.apply(&batch) => applied?,
+        applied = writer.apply(&mut batch) => applied?,
         () = async { shutdown.raised().await; tokio::time::sleep(FINISH_BATCH).await } => return Ok(()),
     };
     let metrics = &context.shared.metrics;
@@ -187,6 +199,25 @@ async fn apply(
         }
     });
     Ok(())
+}
+
+/// Says how many rows are in quarantine, when that has changed.
+fn show_quarantine(context: &Context, writer: &mut Writer) {
+    let Some(counts) = writer.quarantined() else { return };
+    for (plan, rows) in context.plans.iter().zip(&counts) {
+        let name = plan.source.name.to_string();
+        if context.shared.metrics.set_quarantined(&name, *rows as u64)
+            && context.shared.tell((name.clone(), String::new(), "quarantine"), 1).is_some()
+        {
+            tracing::warn!(table = %name, rows, "rows are in quarantine; `sirenia quarantine list` shows them");
+        }
+    }
+    context.shared.update(|view| {
+        for table in &mut view.tables {
+            let rows = context.plans.iter().position(|plan| plan.source.name.to_string() == table.source);
+            table.quarantined = rows.map_or(0, |at| counts[at] as u64);
+        }
+    });
 }
 
 /// Seconds between a source commit, by the source's clock, and now; never negative.

@@ -279,6 +279,7 @@ async fn show(context: &Context, checkpoint: &crate::target::Checkpoint) -> Resu
                 target: table.target.to_string(),
                 state: table.state.as_str().to_owned(),
                 rows_copied: table.rows_copied,
+                quarantined: 0,
                 error: table.error,
             })
             .collect();

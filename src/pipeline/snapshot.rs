@@ -6,9 +6,11 @@
 
 use super::shutdown::Shutdown;
 use super::state::Context;
+use crate::convert::aside::{Entry, Operation};
+use crate::convert::image;
 use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
-use crate::convert::sanitize::{self, Changed};
+use crate::convert::sanitize::{self, Changed, Total};
 use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::connect::connect as connect_source;
@@ -17,9 +19,10 @@ use crate::source::snapshot::groups::CopyGroup;
 use crate::source::snapshot::reader::{ChunkReader, ExactReader};
 use crate::source::snapshot::values::row_to_values;
 use crate::source::{Conn, Value};
-use crate::target::chunk::ChunkWriter;
+use crate::target::chunk::{ChunkWriter, TableCopy};
 use crate::target::progress::{self, TableProgress, TableState};
-use crate::target::sanitized;
+use crate::target::quarantine;
+use crate::target::sanitized::{self, SNAPSHOT};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -116,25 +119,81 @@ async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -
     Ok(())
 }
 
-/// Converts rows to tuples, leaving out those that the row filter does not admit; and the values that were changed to fit.
-fn encode(
-    table: usize,
-    converter: &mut Converter,
-    rows: &[Vec<Value>],
-    arena: &mut Arena,
-) -> Result<(Vec<Span>, Vec<Changed>)> {
+/// A chunk's rows, converted.
+#[derive(Default)]
+struct Encoded {
+    tuples: Vec<Span>,
+    /// Values that were changed to fit.
+    changed: Vec<Changed>,
+    /// Rows that do not convert: their keys, as in quarantine.
+    aside: Vec<(Vec<u8>, Entry)>,
+}
+
+/// Converts rows, leaving out those that the row filter does not admit.
+fn encode(table: usize, converter: &mut Converter, rows: &[Vec<Value>], arena: &mut Arena) -> Result<Encoded> {
     arena.clear();
     let plan = Arc::clone(converter.plan());
-    let mut tuples = Vec::with_capacity(rows.len());
+    let mut encoded = Encoded { tuples: Vec::with_capacity(rows.len()), ..Encoded::default() };
     let mut values = Vec::new();
     for row in rows {
         row_to_values(row, &plan.source, &mut values)?;
-        if converter.admits(&values)? {
-            tuples.push(converter.tuple(&values, arena)?);
+        if !converter.admits(&values)? {
+            continue;
+        }
+        match converter.tuple(&values, arena) {
+            Ok(tuple) => encoded.tuples.push(tuple),
+            Err(error) if error.kind() == ErrorKind::Unfit && plan.has_key() => {
+                let key = match converter.key(&values, arena) {
+                    Ok(span) => arena.get(span).to_vec(),
+                    Err(_) => converter.raw_key(&values)?,
+                };
+                let image = image::of_row(&plan, &values)?;
+                let key_text = converter.key_text(&values).map(String::from);
+                let entry = Entry { key_text, ..Entry::new(Operation::Put, &error, SNAPSHOT.into(), Some(image)) };
+                encoded.aside.push((key, entry));
+            }
+            Err(error) => return Err(error),
         }
     }
-    let changed = converter.take_changed(table, None).collect();
-    Ok((tuples, changed))
+    encoded.changed = converter.take_changed(table, None).collect();
+    Ok(encoded)
+}
+
+/// Writes a chunk's rows, and down what was changed and what was set aside, in the open transaction; the number of rows.
+async fn write(
+    context: &Context,
+    target: &ChunkWriter,
+    (table, copy): (usize, &TableCopy),
+    arena: &Arena,
+    encoded: Encoded,
+) -> Result<(u64, Vec<Total>)> {
+    let (plan, pipeline) = (&context.plans[table], &context.config.pipeline);
+    let most = context.config.quarantine.max_rows_per_table;
+    let tuples: Vec<&[u8]> = encoded.tuples.iter().map(|span| arena.get(*span)).collect();
+    let (rows, refused) = target.copy_what_fits(copy, &tuples, most).await?;
+    let mut aside = encoded.aside;
+    for (at, error) in refused {
+        if !plan.has_key() {
+            return Err(error);
+        }
+        let image = image::of_tuple(plan, tuples[at])?;
+        let entry = Entry::new(Operation::Put, &error, SNAPSHOT.into(), Some(image));
+        aside.push((image::key_of_tuple(plan, tuples[at]), entry));
+    }
+    let name = &plan.source.name;
+    for (key, entry) in &aside {
+        quarantine::put(target.client(), pipeline, plan, key, entry).await?;
+    }
+    if let Some((_, entry)) = aside.last() {
+        let there = quarantine::count(target.client(), pipeline, name).await?;
+        if there > most as u64 {
+            return Err(quarantine::too_many(name, most, &entry.error));
+        }
+        tracing::warn!(table = %name, rows = there, "rows are in quarantine; `sirenia quarantine list` shows them");
+    }
+    let totals = sanitize::totals(&encoded.changed);
+    sanitized::record(target.client(), pipeline, &context.plans, &encoded.changed, &totals).await?;
+    Ok((rows, totals))
 }
 
 async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter, table: usize) -> Result<()> {
@@ -162,21 +221,20 @@ async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter
     let mut next = reader.next_chunk(source).await?;
     while let Some(chunk) = next {
         let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, &mut arena));
-        let (tuples, changed) = encoded?;
-        let totals = sanitize::totals(&changed);
+        let encoded = encoded?;
         // while the target takes this chunk, the source reads the next
         let (wrote, read) = tokio::join!(
             async {
                 target.begin().await?;
-                let rows = target.copy(&copy, tuples.iter().map(|span| arena.get(*span))).await?;
+                let (rows, totals) = write(context, target, (table, &copy), &arena, encoded).await?;
                 progress::save_chunk(client, pipeline, name, 0, chunk.last_key.as_deref(), rows, chunk.last).await?;
-                sanitized::record(client, pipeline, &context.plans, &changed, &totals).await?;
                 target.commit().await?;
-                Ok::<_, Error>(rows)
+                Ok::<_, Error>((rows, totals))
             },
             reader.next_chunk(source)
         );
-        progress_made(context, wrote?);
+        let (rows, totals) = wrote?;
+        progress_made(context, rows);
         context.count_sanitized(&totals);
         next = read?;
     }
@@ -204,10 +262,7 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {
             let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, &rows, &mut arena));
-            let (tuples, changed) = encoded?;
-            let totals = sanitize::totals(&changed);
-            let rows = target.copy(&copy, tuples.iter().map(|span| arena.get(*span))).await?;
-            sanitized::record(target.client(), pipeline, &context.plans, &changed, &totals).await?;
+            let (rows, totals) = write(context, target, (*table, &copy), &arena, encoded?).await?;
             copied += rows;
             progress_made(context, rows);
             all_totals.extend(totals);

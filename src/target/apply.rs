@@ -10,12 +10,14 @@
 //! against ON CONFLICT it is the faster way, and unique values may be swapped between rows of one batch. After any error
 //! the connection must be dropped; the pipeline starts again from the checkpoint.
 
+mod careful;
+
 use super::cascade::Cascades;
 use super::copy::{self, Fields, Raw};
 use super::error::classify;
 use super::patches::Patches;
 use super::subtract::subtract;
-use super::{Connection, fence, sanitized, to_json};
+use super::{Connection, fence, quarantine, sanitized, to_json};
 use crate::batch::{Batch, End, RowCounts};
 use crate::convert::Arena;
 use crate::convert::plan::TablePlan;
@@ -26,6 +28,7 @@ use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
 use crate::merge::{Segment, TableChanges};
 use crate::position::Position;
+use careful::Books;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -55,6 +58,8 @@ pub struct Writer {
     in_transaction: bool,
     /// Counted into the checkpoint at the next commit.
     pending: Counts,
+    graph: Arc<KeyGraph>,
+    books: Books,
     /// Values changed to fit, recorded in the open transaction or the last one.
     sanitized: Vec<Total>,
 }
@@ -76,6 +81,8 @@ enum Check<'a> {
     None,
     /// So many rows are to be there, to go or to change.
     Found(&'a TableChanges, u64),
+    /// So are those of `deletes`, but for keys in quarantine.
+    Removed(&'a TableChanges),
     Added(&'a TableChanges),
 }
 
@@ -112,10 +119,12 @@ impl Writer {
         pipeline: &str,
         epoch: i64,
         position: Position,
+        most_quarantined: usize,
     ) -> Result<Self> {
+        let books = Books::new(quarantine::load(&*client, pipeline, &plans).await?, most_quarantined);
         let advance = fence::prepare_advance(&*client).await?;
         let statements = plans.iter().map(|_| TableStatements::default()).collect();
-        let cascades = Cascades::new(graph, &plans);
+        let cascades = Cascades::new(Arc::clone(&graph), &plans);
         let pending = Counts::default();
         Ok(Self {
             client,
@@ -130,6 +139,8 @@ impl Writer {
             position,
             in_transaction: false,
             pending,
+            graph,
+            books,
             sanitized: Vec::new(),
         })
     }
@@ -149,10 +160,11 @@ impl Writer {
     ///
     /// # Errors
     /// Classified by SQLSTATE; [`ErrorKind::Diverged`] when rows that must exist were not found. Drop the writer then.
-    pub async fn apply(&mut self, batch: &Batch) -> Result<Option<Counts>> {
+    pub async fn apply(&mut self, batch: &mut Batch) -> Result<Option<Counts>> {
         if batch.end == End::Rollback {
             if std::mem::take(&mut self.in_transaction) {
                 self.client.batch_execute("ROLLBACK").await.map_err(|e| classify(e, "roll back"))?;
+                self.reopen_books().await?;
             }
             self.pending = Counts::default();
             self.sanitized.clear();
@@ -160,9 +172,22 @@ impl Writer {
         }
         self.pending.transactions += batch.transactions;
         self.pending.changes += batch.changes;
-        for segment in &batch.segments {
-            self.segment(segment, &batch.arena).await?;
+        let (slice, rows) = (self.in_transaction, self.pending.rows);
+        if slice {
+            let mark = self.client.batch_execute("SAVEPOINT sirenia_slice").await;
+            mark.map_err(|e| classify(e, "begin a slice"))?;
         }
+        self.books.begin(batch, &self.plans)?;
+        match self.segments(&batch.segments, &batch.arena).await {
+            Ok(()) => self.books.walk(batch, 0..batch.log.len()),
+            Err(error) if error.kind() == ErrorKind::TargetData => {
+                self.pending.rows = rows;
+                self.careful(batch, &error, slice).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.books.set_aside_before(batch, batch.log.len());
+        self.keep_books().await?;
         if !batch.sanitized.is_empty() {
             self.record_sanitized(&batch.sanitized).await?;
         }
@@ -219,6 +244,13 @@ impl Writer {
         (!self.in_transaction).then(begin)
     }
 
+    async fn segments(&mut self, segments: &[Segment], arena: &Arena) -> Result<()> {
+        for segment in segments {
+            self.segment(segment, arena).await?;
+        }
+        Ok(())
+    }
+
     async fn segment(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
         for changes in &segment.tables {
             self.prepare(changes, arena).await?;
@@ -272,9 +304,8 @@ impl Writer {
             let (plan, statements) = (&self.plans[changes.table], &self.statements[changes.table]);
             if let Some(delete) = statements.delete.as_ref().filter(|_| !changes.deletes.is_empty()) {
                 let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as _).collect();
-                let wanted = changes.deletes.len() as u64;
                 let delete = statement(async move { client.execute(delete, &parameters).await });
-                sent.push(delete, Check::Found(changes, wanted));
+                sent.push(delete, Check::Removed(changes));
             }
             for rewrite in self.patches.rewrites(plan, changes, arena) {
                 sent.bytes += rewrite.bytes();
@@ -285,7 +316,7 @@ impl Writer {
                 });
                 sent.push(change, Check::Found(changes, wanted));
                 if sent.bytes >= SENT_BYTES {
-                    rows += self.settle(&mut sent).await?;
+                    rows += self.settle(&mut sent, arena).await?;
                 }
             }
             if let Some(insert) = statements.insert.as_ref().filter(|_| changes.inserts.len() < COPY_FROM_ROWS) {
@@ -301,7 +332,7 @@ impl Writer {
                 }
             }
         }
-        rows += self.settle(&mut sent).await?;
+        rows += self.settle(&mut sent, arena).await?;
         drop(sent);
         let copied = segment.tables.iter().map(|changes| changes.inserts.len()).filter(|rows| *rows >= COPY_FROM_ROWS);
         self.pending.rows += rows + copied.map(|rows| rows as u64).sum::<u64>();
@@ -309,13 +340,19 @@ impl Writer {
     }
 
     /// Waits for what was sent and checks it; returns the number of rows touched.
-    async fn settle(&self, sent: &mut Sent<'_>) -> Result<u64> {
+    async fn settle(&self, sent: &mut Sent<'_>, arena: &Arena) -> Result<u64> {
         sent.bytes = 0;
         let done = in_order(std::mem::take(&mut sent.pending)).await?;
         for (touched, check) in done.iter().zip(sent.checks.drain(..)) {
             match check {
                 Check::Found(changes, wanted) if changes.exact && *touched != wanted => {
                     return Err(self.diverged(changes, *touched, wanted));
+                }
+                Check::Removed(changes) => {
+                    let wanted = changes.deletes.len() as u64;
+                    if changes.exact && *touched != wanted && !self.books.excuse(changes, arena, *touched, wanted) {
+                        return Err(self.diverged(changes, *touched, wanted));
+                    }
                 }
                 Check::Added(changes) => self.all_added(&self.plans[changes.table], *touched, 1)?,
                 Check::Found(..) | Check::None => {}

@@ -7,8 +7,9 @@ use super::error::{classify, on};
 use super::progress::{self, TableState};
 use super::{Connection, copy, fence, indexes};
 use crate::convert::plan::TablePlan;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
+use std::iter::once;
 use tokio_postgres::{Client, Statement};
 
 /// Writes chunks over a connection of its own.
@@ -64,6 +65,41 @@ impl ChunkWriter {
     /// Copies tuples; returns the number of rows.
     pub async fn copy<'a>(&self, into: &TableCopy, tuples: impl Iterator<Item = &'a [u8]>) -> Result<u64> {
         copy::copy_in(&self.client, &into.statement, tuples).await.map_err(|e| classify(e, &into.doing))
+    }
+
+    /// Copies tuples, without those that the target refuses: returns the number of rows, and which were refused and why. After
+    /// more than `most` of those it is given up.
+    ///
+    /// The tuples are sent together first; what is refused is halved, each half behind a savepoint, down to the row.
+    pub async fn copy_what_fits(
+        &self,
+        into: &TableCopy,
+        tuples: &[&[u8]],
+        most: usize,
+    ) -> Result<(u64, Vec<(usize, Error)>)> {
+        let (mut rows, mut refused, mut ranges) = (0, Vec::new(), Vec::from_iter(once(0..tuples.len())));
+        while let Some(range) = ranges.pop() {
+            self.run("SAVEPOINT sirenia_chunk").await?;
+            match self.copy(into, tuples[range.clone()].iter().copied()).await {
+                Ok(copied) => rows += copied,
+                Err(error) if error.kind() == ErrorKind::TargetData && refused.len() <= most => {
+                    self.run("ROLLBACK TO SAVEPOINT sirenia_chunk").await?;
+                    if range.len() > 1 {
+                        let middle = range.start + range.len() / 2;
+                        ranges.extend([middle..range.end, range.start..middle]);
+                    } else {
+                        refused.push((range.start, error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.run("RELEASE SAVEPOINT sirenia_chunk").await?;
+        }
+        Ok((rows, refused))
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(on("copying a part of a chunk"))
     }
 
     /// Builds the table's key and what the catch-up needs, and marks the table as copied.

@@ -57,7 +57,7 @@ fn classify_db(db: &DbError, doing: &str) -> Error {
     if let Some(place) = db.where_().and_then(copy_place) {
         detail.push_str(&format!(", in {place}"));
     }
-    let error = Error::new(kind, doing).detail(detail);
+    let error = Error::new(kind, doing).detail(detail).with_code(db.code().code());
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -10,6 +10,7 @@
 //! | catalog, tables, indexes | what exists; making tables, keys and indexes |
 //! | privileges | what the role may not make |
 //! | chunk | chunks of the first copy in, rows and progress in one transaction out |
+//! | quarantine | rows that could not be applied |
 //! | sanitized | the record of values that were changed to fit |
 //! | apply, copy, patches, subtract, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
@@ -33,6 +34,7 @@ pub mod lease;
 mod patches;
 pub mod privileges;
 pub mod progress;
+pub mod quarantine;
 pub mod read;
 pub mod sanitized;
 pub mod schema_version;

@@ -148,7 +148,7 @@ pub async fn register<C: GenericClient + Sync>(client: &C, pipeline: &str, table
 /// # Errors
 /// As [`super::classify`] says.
 pub async fn unregister<C: GenericClient + Sync>(client: &C, pipeline: &str, table: &TableName) -> Result<()> {
-    for control in ["sanitized", "sanitized_count", "snapshot_progress", "table_state"] {
+    for control in ["quarantine", "sanitized", "sanitized_count", "snapshot_progress", "table_state"] {
         let sql =
             format!("DELETE FROM sirenia.{control} WHERE pipeline = $1 AND source_database = $2 AND source_table = $3");
         client.execute(&sql, &[&pipeline, &table.database, &table.table]).await.map_err(on("forgetting a table"))?;

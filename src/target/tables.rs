@@ -271,8 +271,15 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
             )?;
         }
     }
-    for control in ["sanitized", "sanitized_count", "snapshot_progress", "table_state", "schema_version", "checkpoint"]
-    {
+    for control in [
+        "quarantine",
+        "sanitized",
+        "sanitized_count",
+        "snapshot_progress",
+        "table_state",
+        "schema_version",
+        "checkpoint",
+    ] {
         let sql = format!("DELETE FROM sirenia.{control} WHERE pipeline = $1");
         transaction.execute(&sql, &[&pipeline]).await.map_err(on(doing))?;
     }

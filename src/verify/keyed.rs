@@ -11,12 +11,13 @@ use super::settle::{Settled, Sides, settle};
 use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::convert::{Arena, Span};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::source::Value;
 use crate::source::snapshot::key::KeyValue;
 use crate::source::snapshot::reader::{ChunkReader, KeyReader};
 use crate::source::snapshot::values::row_to_values;
 use crate::target::copy::{Fields, field_value};
+use crate::target::quarantine;
 use crate::target::read::{Found, Lookup, Tuples};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
@@ -39,6 +40,9 @@ pub async fn compare(session: &mut Session, plan: &Arc<TablePlan>, progress: &Pr
         only_target.insert(rows.digester.key(key));
     })
     .await?;
+    for key in &rows.quarantine {
+        only_target.remove(&rows.digester.key(key));
+    }
     let mut reader = ChunkReader::new(Arc::clone(&plan.source), None)?;
     let mut arena = Arena::default();
     let mut next = reader.next_chunk(&mut session.source).await?;
@@ -56,6 +60,7 @@ pub async fn compare(session: &mut Session, plan: &Arc<TablePlan>, progress: &Pr
             let source = reader.key_of(&chunk.rows[row.number])?;
             rows.suspects.push(Suspect { source, key: arena.get(row.key).to_owned() });
         }
+        tally.quarantined += std::mem::take(&mut rows.unfit);
         tally.rows += encoded.len() as u64;
         progress.add_rows(encoded.len() as u64);
         next = read?;
@@ -100,6 +105,10 @@ struct Rows {
     lookup: Lookup,
     reader: KeyReader,
     suspects: Vec<Suspect>,
+    /// Keys in quarantine when this began; a suspect among them is no difference.
+    quarantine: HashSet<Vec<u8>>,
+    /// Rows that do not convert, and so are in quarantine.
+    unfit: u64,
 }
 
 impl Rows {
@@ -111,7 +120,14 @@ impl Rows {
             lookup: Lookup::prepare(&session.target, plan).await?,
             reader: KeyReader::new(&plan.source)?,
             suspects: Vec::new(),
+            quarantine: Self::quarantine(session, plan).await?,
+            unfit: 0,
         })
+    }
+
+    async fn quarantine(session: &Session, plan: &Arc<TablePlan>) -> Result<HashSet<Vec<u8>>> {
+        let keys = quarantine::load(&*session.target, &session.pipeline, std::slice::from_ref(plan)).await?;
+        Ok(keys.into_iter().flatten().collect())
     }
 
     fn encode(&mut self, rows: &[Vec<Value>], arena: &mut Arena) -> Result<Vec<Encoded>> {
@@ -121,9 +137,13 @@ impl Rows {
         for (number, row) in rows.iter().enumerate() {
             row_to_values(row, &self.plan.source, &mut values)?;
             if self.converter.admits(&values)? {
-                let key = self.converter.key(&values, arena)?;
-                let tuple = self.converter.tuple(&values, arena)?;
-                encoded.push(Encoded { number, key, tuple });
+                let converted =
+                    self.converter.key(&values, arena).and_then(|key| Ok((key, self.converter.tuple(&values, arena)?)));
+                match converted {
+                    Ok((key, tuple)) => encoded.push(Encoded { number, key, tuple }),
+                    Err(error) if error.kind() == ErrorKind::Unfit => self.unfit += 1,
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(encoded)
@@ -143,6 +163,12 @@ impl Rows {
     }
 
     async fn settle(&mut self, session: &mut Session, tally: &mut Tally) -> Result<()> {
+        if !self.suspects.is_empty() {
+            self.quarantine = Self::quarantine(session, &self.plan).await?;
+            let before = self.suspects.len();
+            self.suspects.retain(|suspect| !self.quarantine.contains(&suspect.key));
+            tally.quarantined += (before - self.suspects.len()) as u64;
+        }
         let all: Vec<usize> = (0..self.suspects.len()).collect();
         let before = self.source(session, &all).await?;
         let Settled { differing, unsettled } = settle(session, self, before).await?;
@@ -237,7 +263,10 @@ impl Sides<Session> for OnlyTarget<'_> {
                 row_to_values(row, &self.plan.source, &mut values)?;
                 if self.rows.converter.admits(&values)? {
                     arena.clear();
-                    let key = self.rows.converter.key(&values, &mut arena)?;
+                    let key = match self.rows.converter.key(&values, &mut arena) {
+                        Err(error) if error.kind() == ErrorKind::Unfit => continue,
+                        key => key?,
+                    };
                     if let Some(number) = self.numbers.get(&self.rows.digester.key(arena.get(key))) {
                         there[*number] = true;
                     }

@@ -175,6 +175,13 @@ fn concerns_the_table(error: &Error) -> bool {
     use ErrorKind as K;
     matches!(
         error.kind(),
-        K::TargetConflict | K::TargetData | K::SchemaMismatch | K::Value | K::Corrupt | K::AccessDenied | K::Config
+        K::TargetConflict
+            | K::TargetData
+            | K::SchemaMismatch
+            | K::Value
+            | K::Unfit
+            | K::Corrupt
+            | K::AccessDenied
+            | K::Config
     )
 }

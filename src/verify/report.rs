@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Verdict {
     /// Both sides hold the same.
     Equal,
+    /// Every row that differs is in quarantine.
+    Quarantined,
     /// Not known: rows kept changing, the target did not get there in time, or a table could not be compared.
     NotSettled,
     /// They do not.
@@ -22,6 +24,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Equal => "EQUAL",
+            Self::Quarantined => "ALL DIFFERENCES ARE IN QUARANTINE",
             Self::NotSettled => "NOT SETTLED",
             Self::Different => "DIFFERENT",
         }
@@ -39,6 +42,8 @@ pub struct Tally {
     pub missing: u64,
     /// Rows that only the target holds.
     pub extra: u64,
+    /// Rows that differ or are missing, and are in quarantine.
+    pub quarantined: u64,
     /// Keys (without a key: contents, with `--counts`: tables) that kept changing.
     pub unsettled: u64,
 }
@@ -77,8 +82,9 @@ impl TableReport {
     /// The answer that the numbers give.
     #[must_use]
     pub fn judged(mut self) -> Self {
-        let Tally { differing, missing, extra, unsettled, .. } = self.tally;
+        let Tally { differing, missing, extra, quarantined, unsettled, .. } = self.tally;
         self.verdict = match differing + missing + extra {
+            0 if unsettled == 0 && self.error.is_none() && quarantined > 0 => Verdict::Quarantined,
             0 if unsettled == 0 && self.error.is_none() => Verdict::Equal,
             0 => Verdict::NotSettled,
             _ => Verdict::Different,
@@ -114,6 +120,7 @@ impl Report {
             differing: sum(|tally| tally.differing),
             missing: sum(|tally| tally.missing),
             extra: sum(|tally| tally.extra),
+            quarantined: sum(|tally| tally.quarantined),
             unsettled: sum(|tally| tally.unsettled),
         };
         let verdict = tables.iter().map(|table| table.verdict).max().unwrap_or(Verdict::Equal);
@@ -125,14 +132,15 @@ impl Report {
     pub fn text(&self) -> String {
         let width = self.tables.iter().map(|table| table.source.chars().count()).max().unwrap_or(0).max(5);
         let mut out = String::new();
-        let mut line = |name: &str, cells: [String; 5], end: &str| {
+        let mut line = |name: &str, cells: [String; 6], end: &str| {
             let cells: String = cells.iter().map(|cell| format!(" {cell:>10}")).collect();
             let _ = writeln!(out, "{name:width$}{cells}  {end}");
         };
         let numbers = |tally: &Tally| {
-            [tally.rows, tally.differing, tally.missing, tally.extra, tally.unsettled].map(|number| number.to_string())
+            [tally.rows, tally.differing, tally.missing, tally.extra, tally.quarantined, tally.unsettled]
+                .map(|number| number.to_string())
         };
-        line("table", ["rows", "differing", "missing", "extra", "unsettled"].map(str::to_owned), "");
+        line("table", ["rows", "differing", "missing", "extra", "quarantine", "unsettled"].map(str::to_owned), "");
         for table in &self.tables {
             let verdict = table.verdict.as_str().to_lowercase();
             line(&table.source, numbers(&table.tally), table.error.as_ref().unwrap_or(&verdict));
@@ -185,6 +193,8 @@ mod tests {
     #[test]
     fn the_worst_table_decides() {
         let equal = table(Tally { rows: 7, ..Tally::default() }, None);
+        let set_aside = table(Tally { quarantined: 1, ..Tally::default() }, None);
+        assert!(set_aside.verdict == Verdict::Quarantined && Verdict::Quarantined > Verdict::Equal);
         let unsettled = table(Tally { unsettled: 1, ..Tally::default() }, None);
         let different = table(Tally { extra: 2, unsettled: 1, ..Tally::default() }, None);
         let failed = table(Tally::default(), Some("no such table"));

@@ -27,7 +27,8 @@ pub struct Session {
     pub source: Conn,
     /// The target.
     pub target: Connection,
-    pipeline: String,
+    /// The pipeline.
+    pub pipeline: String,
     facts: Arc<ServerFacts>,
     /// Longest wait; halved each time it was in vain, or hundreds of tables would wait for a target that is far behind.
     patience: Duration,
