@@ -274,6 +274,21 @@ impl Charset {
     pub fn is_binary(&self) -> bool {
         self.collation.ends_with("_bin") || self.collation == "binary"
     }
+
+    /// The bytes of its longest character, as the servers' `SHOW CHARACTER SET` has it; `None` for a set that neither
+    /// server has.
+    #[must_use]
+    pub fn max_bytes(&self) -> Option<u32> {
+        Some(match self.name.as_str() {
+            "armscii8" | "ascii" | "binary" | "cp1250" | "cp1251" | "cp1256" | "cp1257" | "cp850" | "cp852"
+            | "cp866" | "dec8" | "geostd8" | "greek" | "hebrew" | "hp8" | "keybcs2" | "koi8r" | "koi8u" | "latin1"
+            | "latin2" | "latin5" | "latin7" | "macce" | "macroman" | "swe7" | "tis620" => 1,
+            "big5" | "cp932" | "euckr" | "gb2312" | "gbk" | "sjis" | "ucs2" => 2,
+            "eucjpms" | "ujis" | "utf8" | "utf8mb3" => 3,
+            "gb18030" | "utf16" | "utf16le" | "utf32" | "utf8mb4" => 4,
+            _ => return None,
+        })
+    }
 }
 
 /// What an index promises.

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::table_map::{Definition, Optional, TableMapHead, Wire, next_optional};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::position::BinlogOffset;
-use crate::schema::{Column, SourceType, TableSchema};
+use crate::schema::{Charset, Column, SourceType, TableSchema};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ fn column_plan(ty: &SourceType, wire: Wire) -> Option<ColumnPlan> {
         (T::DateTime { fsp }, Wire::DateTime2(f)) => same(*fsp == f && f <= 6, P::DateTime2(f)),
         (T::Timestamp { fsp }, Wire::Timestamp2(f)) => same(*fsp == f && f <= 6, P::Timestamp2(f)),
         (T::Char { chars, charset }, Wire::String(bytes)) | (T::VarChar { chars, charset }, Wire::VarChar(bytes)) => {
-            same(holds(*chars, &charset.name, bytes), prefixed(bytes))
+            same(holds(*chars, charset, bytes), prefixed(bytes))
         }
         (T::Binary { len }, Wire::String(bytes)) | (T::VarBinary { len }, Wire::VarChar(bytes)) => {
             same(*len == u32::from(bytes), prefixed(bytes))
@@ -130,7 +130,7 @@ fn column_plan(ty: &SourceType, wire: Wire) -> Option<ColumnPlan> {
         }
         // MariaDB's COMPRESSED: the longest value, and the byte before it
         (T::VarChar { chars, charset }, Wire::CompressedVarChar(bytes)) => {
-            same(bytes > 0 && holds(*chars, &charset.name, bytes - 1), packed(bytes))
+            same(bytes > 0 && holds(*chars, charset, bytes - 1), packed(bytes))
         }
         (T::VarBinary { len }, Wire::CompressedVarChar(bytes)) => same(*len + 1 == u32::from(bytes), packed(bytes)),
         (T::Text { length_bytes, .. } | T::Blob { length_bytes }, Wire::CompressedBlob(b)) => {
@@ -148,15 +148,8 @@ fn column_plan(ty: &SourceType, wire: Wire) -> Option<ColumnPlan> {
 }
 
 /// Whether so many characters of a character set take so many bytes at most.
-fn holds(chars: u32, charset: &str, bytes: u16) -> bool {
-    let widths = match charset {
-        "utf8mb4" | "utf16" | "utf16le" | "utf32" | "gb18030" => 4..=4,
-        "utf8mb3" | "utf8" | "ujis" | "eucjpms" => 3..=3,
-        "ucs2" | "gbk" | "big5" | "sjis" | "cp932" | "euckr" | "gb2312" => 2..=2,
-        "latin1" | "ascii" | "binary" | "latin2" | "cp1250" | "cp1251" => 1..=1,
-        _ => 1..=4,
-    };
-    widths.into_iter().any(|width| chars.checked_mul(width) == Some(u32::from(bytes)))
+fn holds(chars: u32, charset: &Charset, bytes: u16) -> bool {
+    charset.max_bytes().and_then(|width| chars.checked_mul(width)) == Some(u32::from(bytes))
 }
 
 /// Bytes of a SET with so many members.
@@ -268,7 +261,6 @@ impl Check<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Charset;
 
     fn utf8mb4() -> Charset {
         Charset { name: "utf8mb4".into(), collation: "utf8mb4_general_ci".into() }

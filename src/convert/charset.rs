@@ -1,16 +1,19 @@
 //! Text in one of the source's character sets becomes UTF-8 without NUL.
 //!
-//! Owns the table from the server's character set names to decoders. Bytes enter, UTF-8 is appended to a `Vec<u8>`; what
+//! Owns the way from the server's character set names to decoders. Bytes enter, UTF-8 is appended to a `Vec<u8>`; what
 //! means nothing in the set becomes U+FFFD, NUL characters are left out, and both are reported. What the bytes mean is
-//! what MySQL's own `CONVERT(… USING utf8mb4)` says, which differs from the WHATWG's tables (`encoding_rs`) in places:
-//! "latin1" is windows-1252 whose five undefined bytes are C1 controls, latin5 has C1 controls where windows-1254 has
-//! letters. No allocation once compiled.
+//! what the server's own `CONVERT(… USING utf8mb4)` says, on which MySQL and MariaDB agree. It differs from the WHATWG's
+//! tables (`encoding_rs`) in places: "latin1" is windows-1252 whose five undefined bytes are C1 controls. So the one-byte
+//! sets are tables read off a server ([`single`]), and the East Asian ones are encoding_rs' with corrections ([`multi`]).
+//! `source::charset_tests` compares all of them with running servers. No allocation once compiled.
 
 use super::sanitize::{Reason, Reasons};
-use encoding_rs::{self as rs, Encoding};
 use multi::Multi;
+use single::OneByteSet;
 
+mod corrections;
 mod multi;
+mod single;
 
 const REPLACEMENT: &str = "\u{FFFD}";
 
@@ -19,8 +22,8 @@ const REPLACEMENT: &str = "\u{FFFD}";
 pub(super) enum Decoder {
     /// UTF-8, validated. ASCII is `Single`.
     Utf8,
-    /// ASCII below, and these characters for the bytes from 0x80 on; U+FFFD where there is none.
-    Single(Box<[char; 128]>),
+    /// One byte a character.
+    Single(&'static OneByteSet),
     /// East Asian sets of one to four bytes.
     Multi(Multi),
     /// Two- and four-byte sets.
@@ -40,32 +43,26 @@ pub(super) enum Wide {
     Utf32,
 }
 
+/// Names of the one-byte sets, for the documentation's test.
+#[cfg(test)]
+pub(super) fn one_byte_names() -> impl Iterator<Item = &'static str> {
+    single::SETS.iter().map(|set| set.name)
+}
+
 impl Decoder {
-    /// The decoder of the character set with the server's name; `None` when there is none yet.
+    /// The decoder of the character set with the server's name; `None` for a name that no server has.
     pub(super) fn of(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_lowercase().as_str() {
+        let name = name.to_ascii_lowercase();
+        Some(match name.as_str() {
             "utf8mb4" | "utf8mb3" | "utf8" => Self::Utf8,
-            "ascii" => Self::Single(Box::new([char::REPLACEMENT_CHARACTER; 128])),
-            "latin1" => single(rs::WINDOWS_1252, &[]),
-            "latin2" => single(rs::ISO_8859_2, &[]),
-            "latin5" => c1(single(rs::WINDOWS_1254, &[])),
-            "latin7" => single(rs::ISO_8859_13, &[]),
-            "cp1250" => single(rs::WINDOWS_1250, &[]),
-            "cp1251" => single(rs::WINDOWS_1251, &[]),
-            "cp1256" => single(rs::WINDOWS_1256, &[]),
-            "cp1257" => single(rs::WINDOWS_1257, &[]),
-            "greek" => single(rs::ISO_8859_7, &[(0xA1, '\u{02BD}'), (0xA2, '\u{02BC}')]),
-            "hebrew" => single(rs::ISO_8859_8, &[(0xAF, '\u{203E}')]),
-            "koi8r" => single(rs::KOI8_R, &[]),
-            "koi8u" => single(rs::KOI8_U, &[(0x95, '\u{2022}'), (0xAE, '\u{255D}'), (0xBE, '\u{256C}')]),
-            "cp866" => single(rs::IBM866, &[(0xFC, '\u{207F}'), (0xFD, '\u{00B2}')]),
-            "macroman" => single(rs::MACINTOSH, &[]),
-            "tis620" => c1(single(rs::WINDOWS_874, &[])),
             "ucs2" => Self::Wide(Wide::Ucs2),
             "utf16" => Self::Wide(Wide::Utf16),
             "utf16le" => Self::Wide(Wide::Utf16Le),
             "utf32" => Self::Wide(Wide::Utf32),
-            other => Self::Multi(Multi::of(other)?),
+            name => match single::SETS.iter().find(|set| set.name == name) {
+                Some(set) => Self::Single(set),
+                None => Self::Multi(Multi::of(name)?),
+            },
         })
     }
 
@@ -82,34 +79,11 @@ impl Decoder {
     pub(super) fn append_with_nul(&self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         match self {
             Self::Utf8 => append_utf8(bytes, out),
-            Self::Single(high) => append_single(high, bytes, out),
+            Self::Single(set) => set.append(bytes, out),
             Self::Multi(multi) => multi.append(bytes, out),
             Self::Wide(wide) => append_wide(*wide, bytes, out),
         }
     }
-}
-
-/// A one-byte set that is `encoding` but for some bytes, which MySQL reads otherwise.
-fn single(encoding: &'static Encoding, exceptions: &[(u8, char)]) -> Decoder {
-    let mut high = [char::REPLACEMENT_CHARACTER; 128];
-    for (byte, character) in (0x80..=0xFF).zip(&mut high) {
-        let bytes: [u8; 1] = [byte];
-        let text = encoding.decode_without_bom_handling(&bytes).0;
-        *character = text.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER);
-    }
-    for (byte, character) in exceptions {
-        high[usize::from(byte - 0x80)] = *character;
-    }
-    Decoder::Single(Box::new(high))
-}
-
-/// The set with C1 controls for the bytes 0x80…0x9F, where Windows' namesake has letters.
-fn c1(decoder: Decoder) -> Decoder {
-    let Decoder::Single(mut high) = decoder else { return decoder };
-    for (character, byte) in high.iter_mut().zip(0x80..0xA0u8) {
-        *character = char::from(byte);
-    }
-    Decoder::Single(high)
 }
 
 fn append_utf8(bytes: &[u8], out: &mut Vec<u8>) -> bool {
@@ -126,23 +100,29 @@ fn append_utf8(bytes: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn append_single(high: &[char; 128], bytes: &[u8], out: &mut Vec<u8>) -> bool {
-    if bytes.is_ascii() {
-        out.extend_from_slice(bytes);
-        return false;
-    }
-    let mut invalid = false;
-    for byte in bytes {
-        match byte.checked_sub(0x80) {
-            None => out.push(*byte),
-            Some(at) => {
-                let character = high[usize::from(at)];
-                invalid |= character == char::REPLACEMENT_CHARACTER;
-                push(out, character);
-            }
+impl OneByteSet {
+    /// Whether there were bytes without a character.
+    fn append(&self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.low.is_empty() && bytes.is_ascii() {
+            out.extend_from_slice(bytes);
+            return false;
         }
+        let mut invalid = false;
+        for byte in bytes {
+            let character = self.character(*byte);
+            invalid |= character == char::REPLACEMENT_CHARACTER;
+            push(out, character);
+        }
+        invalid
     }
-    invalid
+
+    fn character(&self, byte: u8) -> char {
+        let code = match byte.checked_sub(0x80) {
+            Some(at) => Some(self.high[usize::from(at)]),
+            None => self.low.iter().find(|(low, _)| *low == byte).map(|(_, code)| *code),
+        };
+        code.map_or(char::from(byte), |code| char::from_u32(code.into()).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
 }
 
 fn append_wide(wide: Wide, bytes: &[u8], out: &mut Vec<u8>) -> bool {
@@ -208,7 +188,7 @@ mod tests {
         text
     }
 
-    /// Each as `CONVERT(… USING utf8mb4)` of MariaDB 10.11 says.
+    /// Each as `CONVERT(… USING utf8mb4)` says.
     #[test]
     fn bytes_mean_what_the_server_says() {
         assert_eq!(whole("latin1", b"\x80\xE9\x81\x8D\x8F\x90\x9D"), "€é\u{81}\u{8D}\u{8F}\u{90}\u{9D}");
@@ -220,6 +200,10 @@ mod tests {
         assert_eq!(whole("koi8u", b"\xBE\xA4"), "╬є");
         assert_eq!(whole("cp866", b"\x80\xFC"), "Аⁿ");
         assert_eq!(whole("tis620", b"\xA1\x85"), "ก\u{85}");
+        assert_eq!(whole("swe7", b"[A}"), "ÄAå");
+        assert_eq!(whole("cp850", b"\x81"), "ü");
+        assert_eq!(whole("geostd8", b"\xC0\x80"), "ა€");
+        assert_eq!(whole("armscii8", b"\xB2"), "Ա");
         assert_eq!(whole("sjis", b"a\x81\x5F\x83\x5C\xB1"), "a\\ソｱ");
         assert_eq!(whole("cp932", b"\x81\x5F\x81\x60"), "＼～");
         assert_eq!(whole("ujis", b"\xA4\xA2\xA1\xC1\x8F\xA2\xB7\x8E\xB1"), "あ〜~ｱ");
@@ -227,7 +211,9 @@ mod tests {
         assert_eq!(whole("euckr", b"\xB0\xA1"), "가");
         assert_eq!(whole("gbk", b"\x81\x40"), "丂");
         assert_eq!(whole("gb18030", b"\x81\x30\x81\x30"), "\u{80}");
-        assert_eq!(whole("big5", b"\xA4\x40"), "一");
+        assert_eq!(whole("big5", b"\xA4\x40\xC6\xA6\xA1\x45"), "一あ•");
+        assert_eq!(whole("gb2312", b"\xA1\xA4\xB0\xA1"), "・啊");
+        assert_eq!(whole("gb18030", b"\xA6\xD9\x84\x31\x82\x36"), "\u{E78D}\u{FE10}");
         assert_eq!(whole("utf8mb4", "né 😀".as_bytes()), "né 😀");
         assert_eq!(whole("ucs2", b"\x20\xAC"), "€");
         assert_eq!(whole("utf16", b"\xD8\x3D\xDE\x00"), "😀");
@@ -268,16 +254,15 @@ mod tests {
     }
 
     #[test]
-    fn sets_without_a_table_are_refused() {
-        for name in ["cp850", "cp852", "dec8", "hp8", "swe7", "keybcs2", "macce", "armscii8", "geostd8", "binary"] {
-            assert!(Decoder::of(name).is_none(), "{name}");
-        }
+    fn names_that_are_no_text_sets() {
+        assert!(Decoder::of("binary").is_none() && Decoder::of("klingon").is_none());
     }
 
     proptest! {
         #[test]
         fn any_bytes_give_utf8_without_nul(bytes: Vec<u8>) {
-            for name in ["utf8mb4", "latin1", "cp1250", "sjis", "ujis", "eucjpms", "gbk", "gb18030", "big5", "euckr", "utf16", "utf32"] {
+            let multi = ["utf8mb4", "sjis", "ujis", "eucjpms", "gbk", "gb18030", "big5", "euckr", "utf16", "utf32", "ucs2"];
+            for name in multi.into_iter().chain(single::SETS.iter().map(|set| set.name)) {
                 let (text, _) = read(name, &bytes);
                 prop_assert!(!text.contains('\0'));
             }

@@ -1,6 +1,8 @@
 //! Tables for tests.
 
+use super::charset::Decoder;
 use super::plan::TablePlan;
+use super::sanitize::Reason;
 use super::typemap::{TypeOptions, plan};
 use crate::ident::TableName;
 use crate::mapping::{Mapping, TableRule};
@@ -20,6 +22,13 @@ pub(crate) fn int(bytes: u8, unsigned: bool) -> SourceType {
 
 pub(super) fn varchar(chars: u32) -> SourceType {
     SourceType::VarChar { chars, charset: charset("utf8mb4") }
+}
+
+/// What the bytes mean in a character set, and whether some meant nothing; none for a set that is not known.
+pub(crate) fn decoded(charset: &str, bytes: &[u8]) -> Option<(String, bool)> {
+    let mut out = Vec::new();
+    let reasons = Decoder::of(charset)?.append(bytes, &mut out);
+    Some((String::from_utf8(out).unwrap(), reasons.contains(Reason::InvalidBytes)))
 }
 
 /// A table of database `lab`; a `?` at the end of a column's name makes it nullable.

@@ -17,6 +17,8 @@
 //! Nothing here writes to the source. Nothing here knows the target.
 
 pub mod catalog;
+#[cfg(test)]
+mod charset_tests;
 mod column_default;
 mod column_type;
 pub mod connect;

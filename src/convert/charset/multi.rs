@@ -1,9 +1,10 @@
 //! The East Asian sets: encoding_rs decodes them, but for the characters that MySQL reads otherwise.
 //!
-//! Found by comparing all one-, two- and three-byte codes with `CONVERT(… USING utf8mb4)` of MariaDB 10.11. Codes that
-//! the server cannot convert at all but encoding_rs can (gb2312 is read as GBK, for one) are read as encoding_rs does.
+//! Whatever MySQL and MariaDB convert (`CONVERT(… USING utf8mb4)`) is read as they do; `source::charset_tests` compares
+//! every code. Codes that the servers store but have no character for, and encoding_rs has one, are read as encoding_rs
+//! does: the Japanese vendors' extensions in sjis, the Hong Kong characters in big5.
 
-use super::REPLACEMENT;
+use super::{REPLACEMENT, corrections};
 use encoding_rs::{self as rs, DecoderResult, Encoding};
 
 /// A multi-byte set.
@@ -25,9 +26,10 @@ impl Multi {
             "ujis" => (rs::EUC_JP, Some(ujis)),
             "eucjpms" => (rs::EUC_JP, Some(eucjpms)),
             "euckr" => (rs::EUC_KR, None),
-            "gb2312" | "gbk" => (rs::GBK, None),
-            "gb18030" => (rs::GB18030, None),
-            "big5" => (rs::BIG5, None),
+            "gbk" => (rs::GBK, None),
+            "gb2312" => (rs::GBK, Some(|bytes| corrected(corrections::GB2312, bytes))),
+            "gb18030" => (rs::GB18030, Some(gb18030)),
+            "big5" => (rs::BIG5, Some(|bytes| corrected(corrections::BIG5, bytes))),
             _ => return None,
         };
         Some(Self { encoding, exception })
@@ -84,6 +86,24 @@ fn decode(encoding: &'static Encoding, bytes: &[u8], out: &mut Vec<u8>) -> bool 
     }
     out.truncate(end);
     invalid
+}
+
+/// A set of one and two bytes with a list of corrections.
+fn corrected(list: &[(u16, u16)], bytes: &[u8]) -> (usize, Option<char>) {
+    match *bytes {
+        [lead @ 0x81..=0xFE, trail @ 0x40..=0xFE, ..] => {
+            let found = list.binary_search_by_key(&u16::from_be_bytes([lead, trail]), |(code, _)| *code);
+            (2, found.ok().and_then(|at| char::from_u32(list[at].1.into())))
+        }
+        _ => (1, None),
+    }
+}
+
+fn gb18030(bytes: &[u8]) -> (usize, Option<char>) {
+    match *bytes {
+        [0x81..=0xFE, 0x30..=0x39, _, _, ..] => (4, None),
+        _ => corrected(corrections::GB18030, bytes),
+    }
 }
 
 fn sjis(bytes: &[u8]) -> (usize, Option<char>) {
