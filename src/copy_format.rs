@@ -11,7 +11,7 @@
 mod calendar;
 mod numeric;
 
-pub use calendar::{MICROS_PER_DAY, UNIX_DAYS, days_since_2000};
+pub use calendar::{MICROS_PER_DAY, UNIX_DAYS, civil_of_unix_days, days_since_2000};
 pub use numeric::{numeric, numeric_whole};
 
 /// What a COPY stream starts with: signature, flags 0, no header extension.

@@ -27,6 +27,7 @@ pub mod ident;
 pub mod identity;
 pub mod key_graph;
 pub mod mapping;
+pub mod masking;
 pub mod merge;
 pub mod metrics;
 pub mod ops;

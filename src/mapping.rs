@@ -6,6 +6,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{TableName, TargetName};
+use crate::masking::{Mask, MaskKey};
 use crate::policy::PolicySettings;
 use crate::value::ValueRef;
 use std::collections::{BTreeMap, HashSet};
@@ -23,6 +24,8 @@ pub struct Mapping {
     pub tables: BTreeMap<String, TableRule>,
     /// What is done about values that the target does not take as they are, where a column says nothing else.
     pub sanitize: PolicySettings,
+    /// The key of hashes that stand for masked values.
+    pub mask_key: Option<MaskKey>,
 }
 
 /// The rule of one table.
@@ -45,6 +48,10 @@ pub struct TableRule {
 pub struct ColumnRule {
     /// What is done about values that the target does not take as they are; stronger than [`Mapping::sanitize`].
     pub sanitize: PolicySettings,
+    /// The PostgreSQL type it becomes, as typed; the default without it.
+    pub ty: Option<String>,
+    /// How it is masked; not at all without it.
+    pub mask: Option<Mask>,
 }
 
 impl Mapping {
@@ -75,11 +82,18 @@ impl Mapping {
     #[must_use]
     pub fn column(&self, table: &TableName, column: &str) -> Option<String> {
         let Some(rule) = self.rule(table) else { return Some(crate::ident::postgres_fit(column)) };
-        if rule.exclude_columns.contains(column) {
+        let dropped = rule.columns.get(column).is_some_and(|rule| rule.mask == Some(Mask::Drop));
+        if dropped || rule.exclude_columns.contains(column) {
             return None;
         }
         let name = rule.rename_columns.get(column).map_or(column, String::as_str);
         Some(crate::ident::postgres_fit(name))
+    }
+
+    /// The column's rule, if one is written for it.
+    #[must_use]
+    pub fn column_rule(&self, table: &TableName, column: &str) -> Option<&ColumnRule> {
+        self.rule(table)?.columns.get(column)
     }
 
     /// Which of its rows are carried; none means all.

@@ -17,6 +17,7 @@ const TIERS: &[(&str, u8)] = &[
     ("change", 0),
     ("mapping", 0),
     ("policy", 0),
+    ("masking", 0),
     ("metrics", 0),
     ("status", 0),
     // 1: settings

@@ -16,6 +16,7 @@ mod stops;
 mod stops_stream;
 mod stream;
 mod support;
+mod types;
 mod verify;
 mod warnings;
 mod workload;

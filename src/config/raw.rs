@@ -5,9 +5,12 @@
 //! the line that cannot be read may hold a password.
 
 use crate::config::endpoint::{Login, Side, Tls};
-use crate::config::resolved::{BigintUnsigned, Capture, LogFormat, TinyInt1};
+use crate::config::resolved::{
+    BigintUnsigned, Bit1Type, Capture, EnumType, JsonType, LogFormat, SetType, TimeType, TinyInt1,
+};
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
+use crate::masking::Mask;
 use crate::policy::PolicySettings;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -48,6 +51,8 @@ pub struct Raw {
     pub sanitize: PolicySettings,
     /// `[quarantine]`
     pub quarantine: RawQuarantine,
+    /// `[mask]`
+    pub mask: RawMask,
     /// `[apply]`
     pub apply: RawApply,
     /// `[lease]`
@@ -152,6 +157,11 @@ pub struct RawRule {
 pub struct RawColumnRule {
     /// Reason → policy.
     pub sanitize: PolicySettings,
+    /// The PostgreSQL type it becomes.
+    #[serde(rename = "type")]
+    pub ty: Option<String>,
+    /// How it is masked.
+    pub mask: Option<Mask>,
 }
 
 section! {
@@ -161,6 +171,29 @@ section! {
         tinyint1: TinyInt1,
         /// What `bigint unsigned` becomes.
         bigint_unsigned: BigintUnsigned,
+        /// What ENUM becomes.
+        r#enum: EnumType,
+        /// What SET becomes.
+        set: SetType,
+        /// What TIME becomes.
+        time: TimeType,
+        /// What JSON becomes.
+        json: JsonType,
+        /// What `bit(1)` becomes.
+        bit1: Bit1Type,
+        /// The time zone of DATETIME, which then becomes `timestamptz`.
+        datetime_zone: String,
+    }
+}
+
+section! {
+    /// `[mask]`: the key of hashes.
+    RawMask {
+        /// The key; from the environment only, since files are shown around.
+        #[serde(skip)]
+        key: SecretString,
+        /// A file with the key.
+        key_file: PathBuf,
     }
 }
 
@@ -282,6 +315,10 @@ impl Raw {
         self.types.overlay(stronger.types);
         self.sanitize.extend(stronger.sanitize);
         self.quarantine.overlay(stronger.quarantine);
+        if stronger.mask.key.is_some() || stronger.mask.key_file.is_some() {
+            self.mask = RawMask::default();
+        }
+        self.mask.overlay(stronger.mask);
         self.apply.overlay(stronger.apply);
         self.lease.overlay(stronger.lease);
         self.http.overlay(stronger.http);

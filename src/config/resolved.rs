@@ -2,11 +2,13 @@
 
 use crate::config::choice::choice;
 use crate::config::endpoint::{Endpoint, Side};
-use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawLog, RawQuarantine, RawRule};
+use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawLog, RawMask, RawQuarantine, RawRule};
 use crate::config::secret_url;
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping::{ColumnRule, Mapping, TableRule};
+use crate::masking::MaskKey;
+use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -69,6 +71,58 @@ choice! {
 }
 
 choice! {
+    /// What ENUM becomes.
+    EnumType {
+        /// `text` with a CHECK constraint.
+        Text = "text",
+        /// An enum type for each column.
+        Native = "native",
+    }
+}
+
+choice! {
+    /// What SET becomes.
+    SetType {
+        /// `text[]`
+        Array = "array",
+        /// Its members, separated by commas.
+        Text = "text",
+    }
+}
+
+choice! {
+    /// What TIME becomes.
+    TimeType {
+        /// `interval`, which holds all of them.
+        Interval = "interval",
+        /// `time`, for times of day alone.
+        Time = "time",
+    }
+}
+
+choice! {
+    /// What JSON becomes.
+    JsonType {
+        /// `jsonb`
+        Jsonb = "jsonb",
+        /// `json`
+        Json = "json",
+        /// `text`
+        Text = "text",
+    }
+}
+
+choice! {
+    /// What `bit(1)` becomes.
+    Bit1Type {
+        /// `boolean`
+        Boolean = "boolean",
+        /// `bit(1)`
+        Bit = "bit",
+    }
+}
+
+choice! {
     /// How log lines look.
     LogFormat {
         /// For people.
@@ -79,12 +133,24 @@ choice! {
 }
 
 /// Choices of the type map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeChoices {
     /// What `tinyint(1)` becomes.
     pub tinyint1: TinyInt1,
     /// What `bigint unsigned` becomes.
     pub bigint_unsigned: BigintUnsigned,
+    /// What ENUM becomes.
+    pub r#enum: EnumType,
+    /// What SET becomes.
+    pub set: SetType,
+    /// What TIME becomes.
+    pub time: TimeType,
+    /// What JSON becomes.
+    pub json: JsonType,
+    /// What `bit(1)` becomes.
+    pub bit1: Bit1Type,
+    /// The time zone in which DATETIME is read, by name or offset; without it DATETIME has none.
+    pub datetime_zone: Option<String>,
 }
 
 /// Rows that cannot be applied.
@@ -168,6 +234,12 @@ impl Config {
         let types = TypeChoices {
             tinyint1: raw.types.tinyint1.unwrap_or(TinyInt1::SmallInt),
             bigint_unsigned: raw.types.bigint_unsigned.unwrap_or(BigintUnsigned::BigInt),
+            r#enum: raw.types.r#enum.unwrap_or(EnumType::Text),
+            set: raw.types.set.unwrap_or(SetType::Array),
+            time: raw.types.time.unwrap_or(TimeType::Interval),
+            json: raw.types.json.unwrap_or(JsonType::Jsonb),
+            bit1: raw.types.bit1.unwrap_or(Bit1Type::Boolean),
+            datetime_zone: raw.types.datetime_zone.clone(),
         };
         Ok(Self {
             pipeline: pipeline(raw.pipeline)?,
@@ -253,7 +325,22 @@ fn mapping(raw: &Raw, databases: &[String]) -> Result<Mapping> {
         exclude: patterns("exclude", raw.tables.exclude.as_deref())?,
         tables: rules.collect::<Result<_>>()?,
         sanitize: raw.sanitize.clone(),
+        mask_key: mask_key(&raw.mask)?,
     })
+}
+
+fn mask_key(raw: &RawMask) -> Result<Option<MaskKey>> {
+    let key = match (&raw.key, &raw.key_file) {
+        (Some(key), _) => key.expose_secret().trim().as_bytes().to_vec(),
+        (None, Some(file)) => {
+            let unreadable = |error: std::io::Error| {
+                bad(format!("[mask] key_file: cannot read {}", file.display())).with_source(error)
+            };
+            std::fs::read(file).map_err(unreadable)?.trim_ascii().to_vec()
+        }
+        (None, None) => return Ok(None),
+    };
+    MaskKey::new(&key).map(Some)
 }
 
 fn patterns(key: &str, list: Option<&[String]>) -> Result<Vec<String>> {
@@ -281,13 +368,21 @@ fn rule(table: &str, raw: RawRule) -> Result<TableRule> {
         rename: raw.rename,
         exclude_columns: raw.exclude_columns.into_iter().collect(),
         rename_columns: raw.rename_columns,
-        columns: raw.columns.into_iter().map(|(name, raw)| (name, column_rule(raw))).collect(),
+        columns: raw
+            .columns
+            .into_iter()
+            .map(|(name, raw)| column_rule(&place(), &name, raw).map(|rule| (name, rule)))
+            .collect::<Result<_>>()?,
         rows: raw.rows.map(|rows| rows.parse().map_err(|error: Error| error.at(place()))).transpose()?,
     })
 }
 
-fn column_rule(raw: RawColumnRule) -> ColumnRule {
-    ColumnRule { sanitize: raw.sanitize }
+fn column_rule(place: &str, name: &str, raw: RawColumnRule) -> Result<ColumnRule> {
+    if raw.ty.is_some() && raw.mask.is_some() {
+        return Err(bad(format!("{place}: the column {name} has both a type and a mask"))
+            .with_hint("leave out `type`: a hash is text, and NULL has the default type"));
+    }
+    Ok(ColumnRule { sanitize: raw.sanitize, ty: raw.ty, mask: raw.mask })
 }
 
 fn quarantine(raw: &RawQuarantine) -> Result<QuarantineSettings> {

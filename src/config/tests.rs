@@ -196,3 +196,45 @@ fn a_named_file_must_exist() {
     let inputs = Inputs { file: Some("/nonexistent/sirenia.toml".into()), ..Inputs::default() };
     assert!(inputs.resolve().unwrap_err().message().contains("cannot be read"));
 }
+
+#[test]
+fn types_and_masks_by_column() {
+    let text = "[types]\nenum = \"native\"\nset = \"text\"\ntime = \"time\"\njson = \"text\"\nbit1 = \"bit\"\n\
+                datetime_zone = \"Asia/Jakarta\"\n[tables.rules.pasien.columns]\nnik = { mask = \"hmac\" }\nnama = { type = \"text\" }\n";
+    let mut list = URLS.to_vec();
+    list.push(("SIRENIA_MASK_KEY", " 0123456789abcdef\n"));
+    let config = resolve("types", text, &list).unwrap();
+    let types = &config.types;
+    assert_eq!((types.r#enum, types.set, types.time), (EnumType::Native, SetType::Text, TimeType::Time));
+    assert_eq!(
+        (types.json, types.bit1, types.datetime_zone.as_deref()),
+        (JsonType::Text, Bit1Type::Bit, Some("Asia/Jakarta"))
+    );
+    let table = TableName::new("lab", "pasien");
+    assert_eq!(config.mapping.column_rule(&table, "nik").unwrap().mask, Some(crate::masking::Mask::Hmac));
+    assert_eq!(config.mapping.column_rule(&table, "nama").unwrap().ty.as_deref(), Some("text"));
+    let key = crate::masking::MaskKey::new(b"0123456789abcdef").unwrap();
+    assert_eq!(config.mapping.mask_key, Some(key), "blanks around it are none of it");
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+
+    let short = [URLS[0], URLS[1], ("SIRENIA_MASK_KEY", "hunter2")];
+    let file = "[mask]\nkey_file = \"/nowhere/at/all\"\n";
+    for (name, text, list, says) in [
+        ("short", "", &short[..], "16 bytes"),
+        ("file", file, &URLS[..], "/nowhere/at/all"),
+        ("inline", "[mask]\nkey = \"hunter2hunter2hunter2\"\n", &URLS[..], "unknown field `key`"),
+        (
+            "both",
+            "[tables.rules.a.columns]\nb = { type = \"text\", mask = \"hmac\" }\n",
+            &URLS[..],
+            "both a type and a mask",
+        ),
+        ("mask", "[tables.rules.a.columns]\nb = { mask = \"hunter2\" }\n", &URLS[..], "`drop`"),
+    ] {
+        let report = resolve(name, text, list).unwrap_err().report();
+        assert!(report.contains(says) && !report.contains("hunter2"), "{report}");
+    }
+    // the stronger place's key alone
+    let list = [URLS[0], URLS[1], ("SIRENIA_MASK_KEY", "0123456789abcdef")];
+    assert!(resolve("stronger", file, &list).unwrap().mapping.mask_key.is_some());
+}

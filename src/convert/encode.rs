@@ -9,11 +9,14 @@
 use super::binary::{ewkb, uuid_of_text, zero_padded};
 use super::charset::Decoder;
 use super::json;
-use super::plan::PgType;
+use super::plan::{PgType, PlannedColumn, Treatment};
 use super::sanitize::{Reason, Reasons};
 use super::temporal;
+use super::text_form::TextForm;
+use super::zone::Zone;
 use crate::copy_format as copy;
 use crate::error::Error;
+use crate::masking::MaskKey;
 use crate::policy::Policy;
 use crate::schema::{Charset, SourceType};
 use crate::value::ValueRef;
@@ -66,6 +69,8 @@ pub(super) enum Encode {
         scale: u8,
     },
     Float,
+    /// FLOAT as `double precision`.
+    WideFloat,
     Double,
     Bit {
         bits: u8,
@@ -73,6 +78,8 @@ pub(super) enum Encode {
     },
     Date,
     DateTime,
+    /// DATETIME in a zone.
+    Moment(Zone),
     Timestamp,
     Interval,
     TimeOfDay,
@@ -91,6 +98,15 @@ pub(super) enum Encode {
     Uuid,
     Inet4,
     Inet6,
+    /// The value's text.
+    TextForm(TextForm),
+    /// The hash of the value's text.
+    Hashed {
+        text: TextForm,
+        key: MaskKey,
+    },
+    /// NULL, whatever the value.
+    Nulled,
     Unsupported,
 }
 
@@ -119,6 +135,21 @@ impl Text {
 }
 
 impl Encode {
+    /// The conversion of a planned column; `None` when there is none.
+    pub(super) fn planned(ty: &SourceType, column: &PlannedColumn) -> Option<Self> {
+        match &column.treatment {
+            Treatment::Plain => Self::of(ty, &column.ty),
+            Treatment::Nulled => Some(Self::Nulled),
+            Treatment::Hashed(key) => {
+                Some(TextForm::of(ty).map_or(Self::Unsupported, |text| Self::Hashed { text, key: key.clone() }))
+            }
+            Treatment::InZone(zone) => match (ty, &column.ty) {
+                (SourceType::DateTime { .. }, PgType::TimestampTz(_)) => Some(Self::Moment(zone.clone())),
+                _ => None,
+            },
+        }
+    }
+
     /// The conversion from `ty` to `to`; `None` when there is none.
     pub(super) fn of(ty: &SourceType, to: &PgType) -> Option<Self> {
         let labels = |texts: &[String]| texts.iter().map(|text| text.as_bytes().into()).collect();
@@ -132,14 +163,15 @@ impl Encode {
             }
             (SourceType::Decimal { scale, .. }, PgType::Numeric { .. }) => Self::Decimal { scale: *scale },
             (SourceType::Float, PgType::Real) => Self::Float,
+            (SourceType::Float, PgType::Double) => Self::WideFloat,
             (SourceType::Double, PgType::Double) => Self::Double,
             (SourceType::Bit { bits }, PgType::Boolean) if *bits <= 1 => Self::Bit { bits: 1, boolean: true },
-            (SourceType::Bit { bits }, PgType::Bit(n)) if u32::from(*bits) == *n => {
-                Self::Bit { bits: *bits, boolean: false }
+            (SourceType::Bit { bits }, PgType::Bit(n)) if u32::from((*bits).max(1)) == *n => {
+                Self::Bit { bits: (*bits).max(1), boolean: false }
             }
             (SourceType::Date, PgType::Date) => Self::Date,
             (SourceType::DateTime { .. }, PgType::Timestamp(_)) => Self::DateTime,
-            (SourceType::Timestamp { .. }, PgType::TimestampTz(_)) => Self::Timestamp,
+            (SourceType::Timestamp { .. }, PgType::TimestampTz(_) | PgType::Timestamp(_)) => Self::Timestamp,
             (SourceType::Time { .. }, PgType::Interval(_)) => Self::Interval,
             (SourceType::Time { .. }, PgType::Time(_)) => Self::TimeOfDay,
             (SourceType::Char { chars, charset: Charset { name, .. } }, PgType::Bytea) if name == "binary" => {
@@ -153,17 +185,33 @@ impl Encode {
                 let chars = if let PgType::Varchar(chars) = to { Some(*chars) } else { None };
                 Text::of(ty, chars).map_or(Self::Unsupported, Self::Text)
             }
+            (SourceType::Binary { len: 16 }, PgType::Uuid) => Self::Uuid,
             (SourceType::Binary { len }, PgType::Bytea) => Self::Bytes { padded: Some(*len as usize) },
             (SourceType::VarBinary { .. } | SourceType::Blob { .. }, PgType::Bytea) => Self::Bytes { padded: None },
-            (SourceType::Enum { labels: texts }, PgType::Text | PgType::Varchar(_)) => Self::Enum(labels(texts)),
+            (SourceType::Enum { labels: texts }, PgType::Text | PgType::Enum(_)) => Self::Enum(labels(texts)),
             (SourceType::Set { members }, PgType::TextArray) => Self::Set(labels(members)),
             (SourceType::Json { .. }, PgType::Jsonb) => Self::Json { jsonb: true },
-            (SourceType::Json { .. }, PgType::Json | PgType::Text) => Self::Json { jsonb: false },
+            (SourceType::Json { .. }, PgType::Json) => Self::Json { jsonb: false },
             (SourceType::Geometry, PgType::Bytea) => Self::Geometry,
             (SourceType::Vector, PgType::RealArray) => Self::Vector,
             (SourceType::Uuid, PgType::Uuid) => Self::Uuid,
             (SourceType::Inet4, PgType::Inet) => Self::Inet4,
             (SourceType::Inet6, PgType::Inet) => Self::Inet6,
+            (
+                SourceType::Int { .. }
+                | SourceType::Year
+                | SourceType::Decimal { .. }
+                | SourceType::Date
+                | SourceType::Time { .. }
+                | SourceType::DateTime { .. }
+                | SourceType::Timestamp { .. }
+                | SourceType::Set { .. }
+                | SourceType::Json { .. }
+                | SourceType::Uuid
+                | SourceType::Inet4
+                | SourceType::Inet6,
+                PgType::Text,
+            ) => TextForm::of(ty).map_or(Self::Unsupported, Self::TextForm),
             _ => return None,
         })
     }
@@ -177,6 +225,17 @@ impl Encode {
     ) -> Result<Reasons, Fault> {
         match (self, value) {
             (_, ValueRef::Null) => copy::null(out),
+            (_, ValueRef::Absent) => return Err(Fault::Kind),
+            (Self::Nulled, _) => copy::null(out),
+            (Self::TextForm(text), value) => return field(out, |out| text.append(value, out)),
+            (Self::Hashed { text, key }, value) => {
+                scratch.text.clear();
+                let reasons = text.append(value, &mut scratch.text)?;
+                return field(out, |out| {
+                    key.append(&scratch.text, out);
+                    Ok(reasons)
+                });
+            }
             (Self::Int { min, max, to }, ValueRef::Int(value)) => {
                 if value < min || u64::try_from(*value).is_ok_and(|value| value > *max) {
                     return Err(OUT_OF_RANGE);
@@ -196,6 +255,11 @@ impl Encode {
                 copy::float4(out, *value as f32);
             }
             (Self::Float, ValueRef::Double(_)) => return Err(Fault::Corrupt("no FLOAT has this value")),
+            (Self::WideFloat, ValueRef::Float(value)) => copy::float8(out, f64::from(*value)),
+            (Self::WideFloat, ValueRef::Double(value)) if f64::from(*value as f32).to_bits() == value.to_bits() => {
+                copy::float8(out, *value);
+            }
+            (Self::WideFloat, ValueRef::Double(_)) => return Err(Fault::Corrupt("no FLOAT has this value")),
             (Self::Double, ValueRef::Double(value)) => copy::float8(out, *value),
             (Self::Bit { bits, boolean }, ValueRef::Bit(value)) => {
                 if value.checked_shr((*bits).into()).is_some_and(|beyond| beyond != 0) {
@@ -208,6 +272,10 @@ impl Encode {
             }
             (Self::DateTime, ValueRef::DateTime(value)) => {
                 let micros = temporal::datetime(value).map_err(Fault::Corrupt)?;
+                return Ok(placed(micros, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
+            }
+            (Self::Moment(zone), ValueRef::DateTime(value)) => {
+                let micros = temporal::datetime(value).map_err(Fault::Corrupt)?.map(|local| zone.moment(local));
                 return Ok(placed(micros, temporal::SAFE_TIMESTAMP, out, copy::timestamp));
             }
             (Self::Timestamp, ValueRef::Timestamp { seconds, micros }) => {

@@ -22,7 +22,9 @@ pub(super) fn indexes(table: &TableSchema, columns: &[PlannedColumn]) -> Vec<Pla
         let parts = index.parts.iter().map(|part| {
             let source = part.column?;
             let position = columns.iter().position(|column| column.source == source)?;
-            Some((position, part.prefix, part.descending))
+            // of a hash, and of what is text only on the source, the beginning says nothing: the whole is unique where it was
+            let prefix = part.prefix.filter(|_| !columns[position].treatment.masks());
+            Some((position, prefix, part.descending))
         });
         let parts = parts.collect::<Option<Vec<_>>>()?;
         Some(PlannedIndex { name: index.name.clone(), unique: index.kind != IndexKind::Plain, parts })

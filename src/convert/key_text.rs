@@ -1,27 +1,45 @@
 //! A row's key as people read it: `{"id":7,"kode":"A/12"}`.
 //!
 //! For the control tables `sirenia.sanitized` and `sirenia.quarantine` and the commands that read them, which are the only
-//! places where a key may be shown. Two different keys may read alike (text that is invalid in its character set): nothing
+//! places where a key may be shown; of a masked column its hash. Two different keys may read alike (text that is invalid in its character set): nothing
 //! finds a row by it.
 
 use super::charset::Decoder;
-use crate::schema::{SourceType, TableSchema};
+use super::plan::{TablePlan, Treatment};
+use super::text_form::TextForm;
+use crate::masking::MaskKey;
+use crate::schema::SourceType;
 use crate::value::ValueRef;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// The named columns' values as a JSON object; none without columns.
-pub(super) fn key_text(table: &TableSchema, columns: &[usize], row: &[ValueRef<'_>]) -> Option<Box<str>> {
+/// The values of these source columns as a JSON object; none without columns.
+pub(super) fn key_text(plan: &TablePlan, columns: &[usize], row: &[ValueRef<'_>]) -> Option<Box<str>> {
     if columns.is_empty() {
         return None;
     }
     // by hand, since serde_json's objects forget the order of the key's columns
-    let named = |column: &usize| {
-        let (column, value) = (table.columns.get(*column)?, row.get(*column)?);
-        Some(format!("{}:{}", Value::from(column.name.as_str()), readable(&column.ty, value)))
+    let named = |source: &usize| {
+        let (column, value) = (plan.source.columns.get(*source)?, row.get(*source)?);
+        let planned = plan.columns.iter().find(|planned| planned.source == *source);
+        let value = match planned.map(|planned| &planned.treatment) {
+            Some(Treatment::Hashed(key)) => hashed(&column.ty, value, key),
+            Some(Treatment::Nulled) => Value::Null,
+            _ => readable(&column.ty, value),
+        };
+        Some(format!("{}:{value}", Value::from(column.name.as_str())))
     };
     let members: Vec<String> = columns.iter().filter_map(named).collect();
     Some(format!("{{{}}}", members.join(",")).into())
+}
+
+fn hashed(ty: &SourceType, value: &ValueRef<'_>, key: &MaskKey) -> Value {
+    let (mut text, mut hash) = (Vec::new(), Vec::new());
+    match TextForm::of(ty).map(|form| form.append(value, &mut text)) {
+        Some(Ok(_)) => key.append(&text, &mut hash),
+        _ => return Value::Null,
+    }
+    String::from_utf8_lossy(&hash).into()
 }
 
 fn readable(ty: &SourceType, value: &ValueRef<'_>) -> Value {
@@ -71,7 +89,8 @@ fn readable(ty: &SourceType, value: &ValueRef<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{charset, int, table};
+    use super::super::plan::PgType;
+    use super::super::sample::{charset, int, planned, table};
     use super::*;
 
     #[test]
@@ -82,8 +101,15 @@ mod tests {
             table("t", &[("id", int(8, true)), ("nama", name), ("x", SourceType::VarBinary { len: 4 }), ("e", labels)]);
         let row =
             [ValueRef::UInt(u64::MAX), ValueRef::Bytes(b"Ren\xE9\0"), ValueRef::Bytes(b"\0\xFF"), ValueRef::Enum(2)];
-        let text = key_text(&source, &[0, 1, 2, 3], &row).unwrap();
+        let plan = planned(source);
+        let text = key_text(&plan, &[0, 1, 2, 3], &row).unwrap();
         assert_eq!(&*text, r#"{"id":18446744073709551615,"nama":"René","x":"0x00ff","e":"besar"}"#);
-        assert_eq!(key_text(&source, &[], &row), None);
+        assert_eq!(key_text(&plan, &[], &row), None);
+
+        let mut masked = TablePlan::clone(&plan);
+        masked.columns[1].ty = PgType::Text;
+        masked.columns[1].treatment = Treatment::Hashed(MaskKey::new(&[1; 16]).unwrap());
+        let text = key_text(&masked, &[1], &row).unwrap();
+        assert!(!text.contains("Ren") && text.len() == r#"{"nama":""}"#.len() + 64, "{text}");
     }
 }

@@ -7,6 +7,8 @@
 pub mod aside;
 mod binary;
 mod charset;
+mod choices;
+mod column_types;
 pub mod compare;
 mod encode;
 pub mod image;
@@ -23,7 +25,11 @@ pub mod row;
 pub(crate) mod sample;
 pub mod sanitize;
 mod temporal;
+mod text_form;
 pub mod typemap;
+#[cfg(test)]
+mod types_doc;
+pub mod zone;
 
 /// Encoded rows and keys, one after the other. Spans point into it.
 #[derive(Debug, Default)]

@@ -3,10 +3,13 @@
 //! Pure data, made by `typemap` from a source [`TableSchema`] and the [`crate::mapping::Mapping`]; read by the
 //! converter, the target's schema maker, the copy writer and verify.
 
-use crate::ident::TargetName;
+use super::zone::Zone;
+use crate::ident::{self, TargetName};
 use crate::mapping::RowTest;
+use crate::masking::MaskKey;
 use crate::policy::Policies;
 use crate::schema::TableSchema;
+use std::fmt;
 use std::sync::Arc;
 
 /// One table's way into the target.
@@ -42,7 +45,10 @@ impl TablePlan {
         let columns: Vec<String> = self
             .columns
             .iter()
-            .map(|column| format!("{}={} {}", self.source.columns[column.source].name, column.name, column.ty.sql()))
+            .map(|column| {
+                let source = &self.source.columns[column.source].name;
+                format!("{source}={} {}{}", column.name, column.ty.sql(), column.treatment)
+            })
             .collect();
         let rows: Vec<String> =
             self.rows.iter().map(|(column, test)| format!("{} {test:?}", self.source.columns[*column].name)).collect();
@@ -72,6 +78,42 @@ pub struct PlannedColumn {
     pub unique: bool,
     /// What is done about values that the target does not take as they are.
     pub policies: Policies,
+    /// What is done to its values besides the change of type.
+    pub treatment: Treatment,
+}
+
+/// What is done to a column's values besides the change of type.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Treatment {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// DATETIME is read as local time of this zone.
+    InZone(Zone),
+    /// NULL stands for every value.
+    Nulled,
+    /// A keyed hash stands for every value.
+    Hashed(MaskKey),
+}
+
+impl Treatment {
+    /// Whether the value itself does not reach the target.
+    #[must_use]
+    pub fn masks(&self) -> bool {
+        matches!(self, Self::Nulled | Self::Hashed(_))
+    }
+}
+
+/// Added to the type; nothing where nothing is done.
+impl fmt::Display for Treatment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => Ok(()),
+            Self::InZone(zone) => write!(f, " in {}", zone.name()),
+            Self::Nulled => f.write_str(" masked by NULL"),
+            Self::Hashed(key) => write!(f, " masked by hashes of key {}", key.fingerprint()),
+        }
+    }
 }
 
 /// One index of the target.
@@ -92,7 +134,10 @@ pub enum PgType {
     SmallInt,
     Integer,
     BigInt,
-    Numeric { precision: u16, scale: u16 },
+    Numeric {
+        precision: u16,
+        scale: u16,
+    },
     Real,
     Double,
     Boolean,
@@ -111,6 +156,8 @@ pub enum PgType {
     RealArray,
     Uuid,
     Inet,
+    /// An enum type of that name, made for one column.
+    Enum(TargetName),
 }
 
 impl PgType {
@@ -140,10 +187,12 @@ impl PgType {
             Self::RealArray => "real[]".into(),
             Self::Uuid => "uuid".into(),
             Self::Inet => "inet".into(),
+            Self::Enum(name) => format!("{}.{}", ident::postgres(&name.schema), ident::postgres(&name.table)),
         }
     }
 
-    /// The type's OID and that of its array type, fixed by PostgreSQL (`pg_type.dat`); array 0 where there is none to use.
+    /// The type's OID and that of its array type, fixed by PostgreSQL (`pg_type.dat`); 0 where it is not
+    /// fixed or there is none to use: columns of such a type can be in no key.
     #[must_use]
     pub fn oids(&self) -> (u32, u32) {
         match self {
@@ -169,6 +218,7 @@ impl PgType {
             Self::RealArray => (1021, 0),
             Self::Uuid => (2950, 2951),
             Self::Inet => (869, 1041),
+            Self::Enum(_) => (0, 0),
         }
     }
 }

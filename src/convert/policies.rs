@@ -99,7 +99,7 @@ mod tests {
             "t",
             &[("id", int(8, true)), ("name?", varchar(5)), ("born", SourceType::Date), ("died?", SourceType::Date)],
         );
-        let rule = ColumnRule { sanitize: own.iter().copied().collect() };
+        let rule = ColumnRule { sanitize: own.iter().copied().collect(), ..ColumnRule::default() };
         let rule = TableRule { columns: [(columns[column].to_owned(), rule)].into(), ..TableRule::default() };
         let map = Mapping { sanitize: general.iter().copied().collect::<PolicySettings>(), ..mapping([("t", rule)]) };
         let plans = plan(&Catalog { tables: vec![source.primary(&[0])] }, &map, &TypeOptions::default())?;

@@ -70,13 +70,17 @@ impl Converter {
         for (position, column) in table.columns.iter().enumerate() {
             let planned = plan.columns.iter().find(|planned| planned.source == position);
             let default = default_type(&column.ty, &TypeOptions::default());
-            let ty = planned.map_or(&default, |planned| &planned.ty);
-            if planned.is_some() {
-                check_text(table, column)?;
-            }
-            let encode = Encode::of(&column.ty, ty).ok_or_else(|| {
-                let error = config(table, column, &format!("no conversion from {} to {}", column.declared, ty.sql()));
-                error.with_hint("choose another target type, or exclude the column with `exclude_columns`")
+            let encode = match planned {
+                Some(planned) => {
+                    check_text(table, column)?;
+                    Encode::planned(&column.ty, planned)
+                }
+                None => Encode::of(&column.ty, &default),
+            };
+            let encode = encode.ok_or_else(|| {
+                let to = planned.map_or(default, |planned| planned.ty.clone()).sql();
+                config(table, column, &format!("no conversion from {} to {to}", column.declared))
+                    .with_hint("choose another target type, or exclude the column with `exclude_columns`")
             })?;
             let policies = planned.map_or(Policies::defaults(column.nullable, false), |planned| planned.policies);
             fields.push(Field { encode, policies });
@@ -200,8 +204,8 @@ impl Converter {
             return;
         }
         if carried {
-            let (table, key) = (&self.table.plan.source, &self.key);
-            self.tally.end_row(|| key_text(table, key, row));
+            let (plan, key) = (&self.table.plan, &self.key);
+            self.tally.end_row(|| key_text(plan, key, row));
         } else {
             self.tally.drop_row();
         }
@@ -256,7 +260,7 @@ impl Converter {
     /// The row's key for people: its columns and the source's values as JSON; none without a key.
     #[must_use]
     pub fn key_text(&self, row: &[ValueRef<'_>]) -> Option<Box<str>> {
-        key_text(&self.table.plan.source, &self.key, row)
+        key_text(&self.table.plan, &self.key, row)
     }
 }
 

@@ -7,21 +7,48 @@
 //! one integer type; every planned column has a conversion; names of indexes are free in their schema.
 
 use super::charset::Decoder;
-use super::plan::{PgType, PlannedColumn, TablePlan};
+use super::column_types::{Place, choose};
+use super::plan::{PgType, PlannedColumn, TablePlan, Treatment};
+use super::zone::Zone;
 use super::{index_names, key_types, policies};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ident::TargetName;
 use crate::mapping::{Literal, Mapping, RowTest, TableRule};
 use crate::schema::{Catalog, Column, Index, IndexKind, SourceType, TableSchema};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The choices among the default types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TypeOptions {
     /// Whether `tinyint(1)` becomes `boolean` instead of `smallint`; other values than 0 and 1 then are errors.
     pub tinyint1_boolean: bool,
     /// What `bigint unsigned` becomes.
     pub bigint_unsigned: BigintUnsigned,
+    /// Whether ENUM becomes an enum type of its own instead of `text` with a CHECK constraint.
+    pub native_enum: bool,
+    /// Whether SET becomes `text`, its members separated by commas, instead of `text[]`.
+    pub set_text: bool,
+    /// Whether TIME becomes `time` instead of `interval`; what is no time of day does not fit then.
+    pub time_of_day: bool,
+    /// What JSON becomes.
+    pub json: Json,
+    /// Whether `bit(1)` becomes `bit(1)` instead of `boolean`.
+    pub bit1_bits: bool,
+    /// The zone in which DATETIME is read, where it then becomes `timestamptz` instead of `timestamp`.
+    pub datetime_zone: Option<Zone>,
+}
+
+/// What JSON becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Json {
+    /// `jsonb`
+    #[default]
+    Jsonb,
+    /// `json`
+    Json,
+    /// `text`
+    Text,
 }
 
 /// What `bigint unsigned` becomes.
@@ -35,7 +62,7 @@ pub enum BigintUnsigned {
 }
 
 /// The longest `varchar(n)` that PostgreSQL declares (`MaxAttrSize` in `htup_details.h`).
-const MAX_VARCHAR: u32 = 10_485_760;
+pub(super) const MAX_VARCHAR: u32 = 10_485_760;
 
 /// The most columns that a PostgreSQL table has (`MaxHeapAttributeNumber`).
 const MAX_COLUMNS: usize = 1600;
@@ -48,7 +75,7 @@ const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tabl
 /// # Errors
 /// [`ErrorKind::Config`], naming table and column, when the mapping does not fit the catalogue or the target.
 pub fn plan(catalog: &Catalog, mapping: &Mapping, options: &TypeOptions) -> Result<Vec<TablePlan>> {
-    let widened = key_types::widened(catalog, options);
+    let joined = key_types::joined(catalog, mapping, options)?;
     let mut taken = BTreeMap::new();
     let mut plans = Vec::new();
     for (number, table) in catalog.tables.iter().enumerate().filter(|(_, table)| mapping.includes(&table.name)) {
@@ -57,16 +84,34 @@ pub fn plan(catalog: &Catalog, mapping: &Mapping, options: &TypeOptions) -> Resu
             return Err(Error::new(ErrorKind::Config, format!("{other} and {} both become {target}", table.name))
                 .with_hint("give one of them another target name with `rename`, or its database another schema"));
         }
-        plans.push(plan_table(table, number, &widened, mapping, options)?);
+        plans.push(plan_table(table, number, &joined, mapping, options)?);
     }
+    key_types::check(&plans)?;
+    check_enum_names(&plans)?;
     index_names::assign(&mut plans);
     Ok(plans)
+}
+
+/// Types and tables share the names of a schema.
+fn check_enum_names(plans: &[TablePlan]) -> Result<()> {
+    let mut taken: HashSet<&TargetName> = plans.iter().map(|plan| &plan.target).collect();
+    for plan in plans {
+        for column in &plan.columns {
+            let PgType::Enum(name) = &column.ty else { continue };
+            if !taken.insert(name) {
+                let column = &plan.source.columns[column.source];
+                return Err(config(&plan.source, column, &format!("the name {name} of its enum type is taken"))
+                    .with_hint("type = \"text\" for this column"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn plan_table(
     table: &TableSchema,
     number: usize,
-    widened: &HashMap<(usize, usize), PgType>,
+    joined: &HashMap<(usize, usize), Option<PgType>>,
     mapping: &Mapping,
     options: &TypeOptions,
 ) -> Result<TablePlan> {
@@ -76,6 +121,7 @@ fn plan_table(
     let carried: Vec<Option<String>> =
         table.columns.iter().map(|column| mapping.column(&table.name, &column.name)).collect();
     let unique = unique_columns(table, &carried);
+    let found_by = table.key_columns();
     let mut columns = Vec::new();
     let mut names = HashSet::new();
     for (source, (column, name)) in table.columns.iter().zip(&carried).enumerate() {
@@ -85,8 +131,12 @@ fn plan_table(
             return Err(config(table, column, &format!("its target name {name} is taken by another column"))
                 .with_hint("give it another name with `rename_columns`"));
         }
-        let ty = widened.get(&(number, source)).cloned().unwrap_or_else(|| default_type(&column.ty, options));
+        let joined = joined.get(&(number, source));
         let unique = unique.contains(&source);
+        let place = Place { found_by: joined.is_some() || found_by.contains(&source), unique };
+        let (own, treatment) = choose(table, column, place, mapping, options)?;
+        let widened = joined.cloned().flatten().filter(|_| treatment == Treatment::Plain);
+        let ty = widened.unwrap_or(own);
         columns.push(PlannedColumn {
             source,
             name: name.clone(),
@@ -94,6 +144,7 @@ fn plan_table(
             ty,
             nullable: column.nullable,
             unique,
+            treatment,
         });
     }
     if columns.is_empty() || columns.len() > MAX_COLUMNS {
@@ -104,8 +155,9 @@ fn plan_table(
     let position = |source: usize| columns.iter().position(|column| column.source == source);
     let key = table.key_columns().into_iter().map(|source| {
         position(source).ok_or_else(|| {
-            config(table, &table.columns[source], "it is part of the key and cannot be left out")
-                .with_hint("take it from `exclude_columns`; rows are found by the key")
+            config(table, &table.columns[source], "it is part of the key and cannot be left out").with_hint(
+                "take it from `exclude_columns`, or mask it by \"hmac\" instead of \"drop\"; rows are found by the key",
+            )
         })
     });
     let key = key.collect::<Result<Vec<_>>>()?;
@@ -142,9 +194,11 @@ pub(super) fn default_type(ty: &SourceType, options: &TypeOptions) -> PgType {
         }
         SourceType::Float => PgType::Real,
         SourceType::Double => PgType::Double,
-        SourceType::Bit { bits: 0 | 1 } => PgType::Boolean,
+        SourceType::Bit { bits: 0 | 1 } if !options.bit1_bits => PgType::Boolean,
+        SourceType::Bit { bits: 0 } => PgType::Bit(1),
         SourceType::Bit { bits } => PgType::Bit((*bits).into()),
         SourceType::Date => PgType::Date,
+        SourceType::Time { fsp } if options.time_of_day => PgType::Time(*fsp),
         SourceType::Time { fsp } => PgType::Interval(*fsp),
         SourceType::DateTime { fsp } => PgType::Timestamp(*fsp),
         SourceType::Timestamp { fsp } => PgType::TimestampTz(*fsp),
@@ -156,8 +210,13 @@ pub(super) fn default_type(ty: &SourceType, options: &TypeOptions) -> PgType {
         SourceType::Binary { .. } | SourceType::VarBinary { .. } | SourceType::Blob { .. } | SourceType::Geometry => {
             PgType::Bytea
         }
+        SourceType::Set { .. } if options.set_text => PgType::Text,
         SourceType::Set { .. } => PgType::TextArray,
-        SourceType::Json { .. } => PgType::Jsonb,
+        SourceType::Json { .. } => match options.json {
+            Json::Jsonb => PgType::Jsonb,
+            Json::Json => PgType::Json,
+            Json::Text => PgType::Text,
+        },
         SourceType::Vector => PgType::RealArray,
         SourceType::Uuid => PgType::Uuid,
         SourceType::Inet4 | SourceType::Inet6 => PgType::Inet,
@@ -210,7 +269,7 @@ pub(super) fn check_text(table: &TableSchema, column: &Column) -> Result<()> {
         }
         ty => match ty.charset() {
             Some(charset) if charset.name != "binary" && Decoder::of(&charset.name).is_none() => {
-                Err(config(table, column, &format!("character set {} is not supported yet", charset.name)).with_hint(
+                Err(config(table, column, &format!("character set {} is not known", charset.name)).with_hint(
                     "exclude the column with `exclude_columns`, or change its character set to utf8mb4 on the source",
                 ))
             }

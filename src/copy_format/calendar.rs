@@ -22,6 +22,22 @@ pub fn days_since_2000(year: u16, month: u8, day: u8) -> Option<i32> {
     Some(era * 146_097 + day_of_era - 719_468 - UNIX_DAYS)
 }
 
+/// Year, month and day of a number of days since 1970-01-01, of the years 1970…9999.
+#[must_use]
+pub fn civil_of_unix_days(days: i64) -> (u16, u8, u8) {
+    // Hinnant, as above: civil_from_days
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year as u16, month as u8, day as u8)
+}
+
 fn days_in(year: u16, month: u8) -> u8 {
     match month {
         2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
@@ -57,6 +73,9 @@ mod tests {
             for month in 1..=12 {
                 for day in 1..=days_in(year, month) {
                     assert_eq!(days_since_2000(year, month, day), Some(expected));
+                    if year >= 1970 {
+                        assert_eq!(civil_of_unix_days(i64::from(expected + UNIX_DAYS)), (year, month, day));
+                    }
                     expected += 1;
                 }
             }

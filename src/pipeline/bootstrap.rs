@@ -5,9 +5,10 @@
 
 use super::state::{Context, identity_of, source_config, target_config};
 use crate::binlog::Decoder;
-use crate::config::{BigintUnsigned, Config, TinyInt1};
+use crate::config::{BigintUnsigned, Bit1Type, Config, EnumType, JsonType, SetType, TimeType, TinyInt1};
 use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
+use crate::convert::zone::Zone;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
@@ -27,15 +28,28 @@ use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables
 use std::sync::Arc;
 
 /// The type map's choices, by the settings.
-#[must_use]
-pub fn type_options(config: &Config) -> TypeOptions {
-    TypeOptions {
+///
+/// # Errors
+/// [`ErrorKind::Config`] for a time zone that is not known.
+pub fn type_options(config: &Config) -> Result<TypeOptions> {
+    let types = &config.types;
+    Ok(TypeOptions {
         tinyint1_boolean: config.types.tinyint1 == TinyInt1::Boolean,
         bigint_unsigned: match config.types.bigint_unsigned {
             BigintUnsigned::BigInt => typemap::BigintUnsigned::BigInt,
             BigintUnsigned::Numeric => typemap::BigintUnsigned::Numeric,
         },
-    }
+        native_enum: types.r#enum == EnumType::Native,
+        set_text: types.set == SetType::Text,
+        time_of_day: types.time == TimeType::Time,
+        json: match types.json {
+            JsonType::Jsonb => typemap::Json::Jsonb,
+            JsonType::Json => typemap::Json::Json,
+            JsonType::Text => typemap::Json::Text,
+        },
+        bit1_bits: types.bit1 == Bit1Type::Bit,
+        datetime_zone: types.datetime_zone.as_deref().map(Zone::named).transpose()?,
+    })
 }
 
 /// What becomes of each table.
@@ -43,7 +57,7 @@ pub fn type_options(config: &Config) -> TypeOptions {
 /// # Errors
 /// Those of the type map.
 pub fn plans_of(catalog: &Catalog, config: &Config) -> Result<Vec<Arc<TablePlan>>> {
-    Ok(typemap::plan(catalog, &config.mapping, &type_options(config))?.into_iter().map(Arc::new).collect())
+    Ok(typemap::plan(catalog, &config.mapping, &type_options(config)?)?.into_iter().map(Arc::new).collect())
 }
 
 /// One error of all that stands in the way; each problem keeps its own hint.

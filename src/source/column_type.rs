@@ -52,7 +52,8 @@ pub(crate) fn source_type(declared: &DeclaredType) -> Option<SourceType> {
         "timestamp" => SourceType::Timestamp { fsp: small(declared.fsp)? },
         "char" => SourceType::Char { chars: len, charset: charset()? },
         "varchar" => SourceType::VarChar { chars: len, charset: charset()? },
-        "longtext" if declared.json_valid => SourceType::Json { text: true },
+        // of another character set it is read as the text it is
+        "longtext" if declared.json_valid && charset()?.name.starts_with("utf8") => SourceType::Json { text: true },
         "tinytext" => SourceType::Text { length_bytes: 1, charset: charset()? },
         "text" => SourceType::Text { length_bytes: 2, charset: charset()? },
         "mediumtext" => SourceType::Text { length_bytes: 3, charset: charset()? },

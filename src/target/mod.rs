@@ -27,6 +27,7 @@ pub mod chunk;
 pub mod connect;
 pub mod control;
 pub mod copy;
+mod enum_types;
 pub mod error;
 pub mod fence;
 pub mod indexes;

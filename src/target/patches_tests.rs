@@ -100,7 +100,15 @@ async fn values_of_every_type_arrive_as_they_were_sent_in_place_and_replaced() {
 fn plan() -> TablePlan {
     let column = |source, name: &str, ty, unique: bool| {
         let policies = Policies::defaults(!unique, unique);
-        PlannedColumn { source, name: name.into(), ty, nullable: !unique, unique, policies }
+        PlannedColumn {
+            source,
+            name: name.into(),
+            ty,
+            nullable: !unique,
+            unique,
+            policies,
+            treatment: crate::convert::plan::Treatment::Plain,
+        }
     };
     let columns = vec![
         column(0, "id", PgType::Integer, true),

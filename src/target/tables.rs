@@ -6,8 +6,8 @@
 
 use super::catalog::{self, ExistingTable, RelationKind};
 use super::error::{classify, on, sqlstate};
-use super::fence;
-use crate::convert::plan::TablePlan;
+use super::{enum_types, fence};
+use crate::convert::plan::{PgType, TablePlan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName, TargetName};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -120,7 +120,9 @@ pub fn difference(plan: &TablePlan, table: &ExistingTable) -> Option<String> {
         let Some(column) = table.columns.iter().find(|column| column.name == *name) else {
             return Some(format!("column \"{name}\" ({ty}) is planned but does not exist"));
         };
-        if column.ty != ty {
+        // the server quotes names of types only where it must
+        let bare = |ty: &str| if let PgType::Enum(_) = planned.ty { ty.replace('"', "") } else { ty.to_owned() };
+        if bare(&column.ty) != bare(&ty) {
             return Some(format!("column \"{name}\" is {} but {ty} is planned", column.ty));
         }
         if planned.nullable && !column.nullable {
@@ -168,6 +170,7 @@ pub async fn create_tables<C: GenericClient + Sync>(
     let existing = catalog::read_tables(client, &names).await?;
     let mut made = HashSet::new();
     for plan in plans.iter().filter(|plan| !existing.contains_key(&plan.target)) {
+        enum_types::create(client, plan).await?;
         let doing = format!("creating table {}", plan.target);
         if let Err(error) = client.batch_execute(&create_table_sql(plan)).await {
             let denied = sqlstate(&error) == Some("42501");
@@ -192,7 +195,8 @@ pub fn create_table_sql(plan: &TablePlan) -> String {
         .iter()
         .map(|column| {
             let not_null = if column.nullable { "" } else { " NOT NULL" };
-            format!("{} {}{not_null}", ident::postgres(&column.name), column.ty.sql())
+            let check = enum_types::check_sql(plan, column).map(|check| format!(" {check}")).unwrap_or_default();
+            format!("{} {}{not_null}{check}", ident::postgres(&column.name), column.ty.sql())
         })
         .collect();
     format!("CREATE TABLE {} (\n    {}\n)", plan.target.sql(), columns.join(",\n    "))
@@ -256,6 +260,8 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
         .iter()
         .map(|row| (TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2)))
         .collect();
+    let dropped: Vec<&TargetName> = tables.iter().filter(|table| !table.1).map(|(name, _)| name).collect();
+    let types = enum_types::made_for(&transaction, &dropped).await?;
     // one statement for all, so that foreign keys among them are no obstacle; what is dropped goes first, since
     // TRUNCATE refuses a table that a remaining one references
     for (verb, adopted) in [("DROP TABLE", false), ("TRUNCATE", true)] {
@@ -270,6 +276,9 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
                 },
             )?;
         }
+    }
+    for name in types {
+        transaction.batch_execute(&format!("DROP TYPE {}", name.sql())).await.map_err(on(doing))?;
     }
     for control in [
         "quarantine",

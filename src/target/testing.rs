@@ -178,7 +178,7 @@ pub(crate) async fn hold(database: &Database, pipeline: &str) -> i64 {
 
 /// Things to store.
 pub(crate) mod example {
-    use crate::convert::plan::{PgType, PlannedColumn, TablePlan};
+    use crate::convert::plan::{PgType, PlannedColumn, TablePlan, Treatment};
     use crate::ident::{TableName, TargetName};
     use crate::identity::SourceIdentity;
     use crate::policy::Policies;
@@ -213,6 +213,7 @@ pub(crate) mod example {
             nullable,
             unique: !nullable,
             policies: Policies::defaults(nullable, !nullable),
+            treatment: Treatment::Plain,
         };
         let source = TableSchema {
             name: TableName::new("Lab", table),
@@ -271,6 +272,7 @@ pub(crate) mod example {
             nullable: at > 2,
             unique: false,
             policies: Policies::defaults(at > 2, false),
+            treatment: Treatment::Plain,
         });
         TablePlan { columns: columns.collect(), key: Vec::new(), ..plan("every") }
     }

@@ -107,7 +107,7 @@ impl Digester {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::plan::PlannedColumn;
+    use crate::convert::plan::{PlannedColumn, Treatment};
     use crate::ident::{TableName, TargetName};
     use crate::policy::Policies;
     use crate::schema::TableSchema;
@@ -121,6 +121,7 @@ mod tests {
             nullable: true,
             unique: false,
             policies: Policies::defaults(true, false),
+            treatment: Treatment::Plain,
         };
         let source = TableSchema {
             name: TableName::new("lab", "t"),

@@ -283,3 +283,129 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn any_type_as_the_text_that_the_source_prints() {
+    let text = |ty: &SourceType, value: ValueRef<'_>| {
+        let (out, reasons) = append(&encode(ty, &PgType::Text), &value).unwrap();
+        assert!(reasons.is_empty());
+        String::from_utf8(out[4..].to_vec()).unwrap()
+    };
+    let partial = Date { year: 2023, month: 0, day: 15 };
+    let moment = |seconds, micros| ValueRef::Timestamp { seconds, micros };
+    let set = SourceType::Set { members: vec!["a".into(), "é".into(), "c".into()] };
+    let clock = |negative, hours, micros| ValueRef::Time(Time { negative, hours, minutes: 5, seconds: 9, micros });
+    for (ty, value, expected) in [
+        (int(8, true), ValueRef::UInt(u64::MAX), "18446744073709551615"),
+        (int(1, false), ValueRef::Int(-7), "-7"),
+        (SourceType::Year, ValueRef::UInt(0), "0000"),
+        (SourceType::Date, ValueRef::Date(partial), "2023-00-15"),
+        (SourceType::DateTime { fsp: 0 }, ValueRef::DateTime(DateTime::default()), "0000-00-00 00:00:00"),
+        (
+            SourceType::DateTime { fsp: 3 },
+            ValueRef::DateTime(DateTime { date: partial, hour: 4, minute: 5, second: 6, micros: 7_000 }),
+            "2023-00-15 04:05:06.007",
+        ),
+        (SourceType::Timestamp { fsp: 0 }, moment(0, 0), "0000-00-00 00:00:00"),
+        (SourceType::Timestamp { fsp: 6 }, moment(1_709_164_799, 5), "2024-02-28 23:59:59.000005"),
+        (SourceType::Timestamp { fsp: 1 }, moment(4_294_967_295, 900_000), "2106-02-07 06:28:15.9"),
+        (SourceType::Time { fsp: 0 }, clock(true, 838, 0), "-838:05:09"),
+        (SourceType::Time { fsp: 2 }, clock(false, 7, 250_000), "07:05:09.25"),
+        (set.clone(), ValueRef::Set(0), ""),
+        (set.clone(), ValueRef::Set(6), "é,c"),
+        (SourceType::Json { text: true }, ValueRef::Bytes(b"{\"a\":\"\\u0000\"}"), "{\"a\":\"\\u0000\"}"),
+        (SourceType::Uuid, ValueRef::Bytes(&[0x1f; 15]), "1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f00"),
+        (SourceType::Inet4, ValueRef::Bytes(&[10, 0, 0, 1]), "10.0.0.1"),
+        (SourceType::Inet6, ValueRef::Bytes(&[0xfe, 0x80]), "fe80::"),
+    ] {
+        assert_eq!(text(&ty, value), expected, "{ty:?}");
+    }
+    let (out, _) = append(&encode(&set, &PgType::Text), &ValueRef::Null).unwrap();
+    assert_eq!(out, [0xff; 4]);
+    assert!(matches!(append(&encode(&set, &PgType::Text), &ValueRef::Set(8)), Err(Fault::Corrupt(_))));
+}
+
+#[test]
+fn masked_values_do_not_come_through() {
+    use crate::masking::MaskKey;
+    let key = MaskKey::new(&[0x0b; 20]).unwrap();
+    let column = |treatment| PlannedColumn {
+        source: 0,
+        name: String::new(),
+        ty: PgType::Text,
+        nullable: true,
+        unique: false,
+        treatment,
+        policies: crate::policy::Policies::defaults(true, false),
+    };
+    let hashed = |ty: &SourceType, value: ValueRef<'_>| {
+        let encode = Encode::planned(ty, &column(Treatment::Hashed(key.clone()))).unwrap();
+        let (out, reasons) = append(&encode, &value).unwrap();
+        (String::from_utf8(out[4..].to_vec()).unwrap(), reasons)
+    };
+    let latin1 = text(varchar, "latin1");
+    let utf8 = text(varchar, "utf8mb4");
+    // RFC 4231's first case
+    let (hash, reasons) = hashed(&utf8, ValueRef::Bytes(b"Hi There"));
+    assert_eq!(hash, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    assert!(reasons.is_empty());
+    assert_eq!(hashed(&latin1, ValueRef::Bytes(b"\xe9")).0, hashed(&utf8, ValueRef::Bytes("é".as_bytes())).0);
+    assert_eq!(hashed(&int(4, false), ValueRef::Int(42)).0, hashed(&utf8, ValueRef::Bytes(b"42")).0);
+    assert_eq!(
+        hashed(&SourceType::Binary { len: 3 }, ValueRef::Bytes(b"a")).0,
+        hashed(&SourceType::Blob { length_bytes: 2 }, ValueRef::Bytes(b"a\0\0")).0
+    );
+    // changed values are told as ever, so that keys refuse them
+    assert!(hashed(&utf8, ValueRef::Bytes(b"\xff")).1.contains(Reason::InvalidBytes));
+    let nulled = Encode::planned(&utf8, &column(Treatment::Nulled)).unwrap();
+    assert_eq!(append(&nulled, &ValueRef::Bytes(b"x")).unwrap().0, [0xff; 4]);
+    let absent = Encode::planned(&utf8, &column(Treatment::Hashed(key.clone()))).unwrap();
+    for encode in [nulled, absent] {
+        assert!(matches!(append(&encode, &ValueRef::Absent), Err(Fault::Kind)), "left out is no value");
+    }
+}
+
+#[test]
+fn every_choice_has_a_conversion() {
+    use super::super::choices::choices;
+    use crate::ident::TargetName;
+    let native = TargetName::new("public", "x");
+    for ty in [
+        int(1, false),
+        int(2, true),
+        int(8, true),
+        SourceType::Year,
+        SourceType::Decimal { precision: 9, scale: 2, unsigned: false },
+        SourceType::Float,
+        SourceType::Double,
+        SourceType::Bit { bits: 1 },
+        SourceType::Bit { bits: 64 },
+        SourceType::Date,
+        SourceType::Time { fsp: 6 },
+        SourceType::DateTime { fsp: 6 },
+        SourceType::Timestamp { fsp: 6 },
+        text(char, "latin1"),
+        text(varchar, "utf8mb4"),
+        text(varchar, "binary"),
+        SourceType::Text { length_bytes: 4, charset: charset("ucs2") },
+        SourceType::Binary { len: 16 },
+        SourceType::Binary { len: 4 },
+        SourceType::VarBinary { len: 16 },
+        SourceType::Blob { length_bytes: 1 },
+        SourceType::Enum { labels: vec!["a".into()] },
+        SourceType::Set { members: vec!["a".into()] },
+        SourceType::Json { text: false },
+        SourceType::Geometry,
+        SourceType::Vector,
+        SourceType::Uuid,
+        SourceType::Inet4,
+        SourceType::Inet6,
+    ] {
+        let all = choices(&ty, &native);
+        assert_eq!(all[0], default_type(&ty, &TypeOptions::default()), "{ty:?}");
+        for to in all {
+            let zoned = matches!((&ty, &to), (SourceType::DateTime { .. }, PgType::TimestampTz(_)));
+            assert!(zoned || Encode::of(&ty, &to).is_some(), "{ty:?} to {to:?}");
+        }
+    }
+}
