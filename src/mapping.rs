@@ -90,6 +90,13 @@ impl Mapping {
         Some(crate::ident::postgres_fit(name))
     }
 
+    /// Whether the column's values must not be shown as they are: it is left out, or masked in any way.
+    #[must_use]
+    pub fn hides(&self, table: &TableName, column: &str) -> bool {
+        let masked = self.column_rule(table, column).is_some_and(|rule| rule.mask.is_some());
+        masked || self.rule(table).is_some_and(|rule| rule.exclude_columns.contains(column))
+    }
+
     /// The column's rule, if one is written for it.
     #[must_use]
     pub fn column_rule(&self, table: &TableName, column: &str) -> Option<&ColumnRule> {
@@ -398,6 +405,23 @@ mod tests {
         assert!(carried("pasien"));
         assert!(!carried("jobs") && !carried("cache"));
         assert!(!map.includes(&TableName::new("other", "pasien")));
+    }
+
+    #[test]
+    fn what_is_masked_or_left_out_is_hidden() {
+        let mut map = mapping(&[], &[]);
+        let mut rule = TableRule { exclude_columns: ["a".to_owned()].into(), ..TableRule::default() };
+        for (column, mask) in [("b", Mask::Hmac), ("c", Mask::Null), ("d", Mask::Drop)] {
+            rule.columns.insert(column.into(), ColumnRule { mask: Some(mask), ..ColumnRule::default() });
+        }
+        rule.columns.insert("e".into(), ColumnRule { ty: Some("text".into()), ..ColumnRule::default() });
+        map.tables.insert("pasien".into(), rule);
+        let table = TableName::new("lab", "pasien");
+        assert_eq!(
+            ["a", "b", "c", "d", "e", "f"].map(|c| map.hides(&table, c)),
+            [true, true, true, true, false, false]
+        );
+        assert_eq!(["a", "b", "c", "d"].map(|c| map.column(&table, c).is_some()), [false, true, true, false]);
     }
 
     #[test]

@@ -280,6 +280,7 @@ async fn corners_of_the_default_types(kind: SourceKind) {
         let text = match *name {
             "s" => "cardinality(s)::text".to_owned(),
             "g" => "CASE WHEN substr(g, 6, 4) = '\\xe6100000' THEN 'SRID' ELSE g::text END".to_owned(),
+            "n4" | "n6" => format!("host({name})"),
             name => format!("coalesce({name}::text, 'NULL')"),
         };
         let rows = target.query(&format!("SELECT {text} FROM sudut ORDER BY id"), &[]).await.unwrap();

@@ -213,8 +213,7 @@ impl Changes {
                 .with_hint("check --tables, [tables] include and exclude, and the account's SELECT privilege"));
         }
         let hidden = header.tables.iter().map(|table| {
-            let excluded =
-                |name: &str| mapping.rule(&table.name).is_some_and(|rule| rule.exclude_columns.contains(name));
+            let excluded = |name: &str| mapping.hides(&table.name, name);
             table.columns.iter().enumerate().filter(|(_, column)| excluded(&column.name)).map(|(at, _)| at).collect()
         });
         let hidden = hidden.collect();
