@@ -2,9 +2,10 @@
 //!
 //! A row whose values do not convert is kept as the source's values; one that converted and was refused by the target as the
 //! fields that were refused, so that a retry writes just those and a masked value stays masked. Columns that are not
-//! carried are not kept.
+//! carried are not kept, and of masked ones never the source's values: a row that did not convert and is masked waits for
+//! a later change.
 
-use super::plan::TablePlan;
+use super::plan::{PlannedColumn, TablePlan, Treatment};
 use super::row::Converter;
 use super::{Arena, Span};
 use crate::copy_format as copy;
@@ -45,15 +46,16 @@ fn pack(image: &Image<'_>) -> Result<Vec<u8>> {
         .map_err(|error| Error::new(ErrorKind::Bug, "a row has no MessagePack form").with_source(error))
 }
 
-/// The image of a row of the source, of the columns that are carried.
+/// The image of a row of the source, of the columns that are carried and not masked.
 ///
 /// # Errors
 /// [`ErrorKind::Bug`].
 pub fn of_row(plan: &TablePlan, row: &[ValueRef<'_>]) -> Result<Vec<u8>> {
-    let named = |column: &super::plan::PlannedColumn| {
+    let named = |column: &PlannedColumn| {
         Some((plan.source.columns.get(column.source)?.name.as_str(), *row.get(column.source)?))
     };
-    pack(&Image::Source(plan.columns.iter().filter_map(named).collect()))
+    let shown = plan.columns.iter().filter(|column| !column.treatment.masks());
+    pack(&Image::Source(shown.filter_map(named).collect()))
 }
 
 /// The image of a converted row.
@@ -127,7 +129,9 @@ pub fn restore(image: &[u8], converter: &mut Converter, arena: &mut Arena) -> Re
             for column in &plan.columns {
                 let name = plan.source.columns[column.source].name.as_str();
                 let value = values.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
-                row[column.source] = value.or(column.nullable.then_some(ValueRef::Null)).ok_or_else(|| lacks(name))?;
+                // what a hash would be made of is not kept, so it must not become NULL
+                let absent = column.nullable && !matches!(column.treatment, Treatment::Hashed(_));
+                row[column.source] = value.or(absent.then_some(ValueRef::Null)).ok_or_else(|| lacks(name))?;
             }
             let key = converter.key(&row, arena)?;
             Ok((key, converter.tuple(&row, arena)?))
@@ -153,8 +157,10 @@ pub fn restore(image: &[u8], converter: &mut Converter, arena: &mut Arena) -> Re
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::PgType;
     use super::super::sample::{int, planned, table, varchar};
     use super::*;
+    use crate::masking::MaskKey;
 
     #[test]
     fn both_images_give_the_row_back() {
@@ -171,5 +177,31 @@ mod tests {
             assert_eq!((arena.get(again), arena.get(whole)), (&key[..], &tuple[..]));
             assert!(restore(&image[..image.len() - 1], &mut converter, &mut arena).is_err());
         }
+    }
+
+    #[test]
+    fn masked_values_are_not_kept() {
+        let source = table("t", &[("id", int(4, false)), ("nik?", varchar(9)), ("nama?", varchar(9))]).primary(&[0]);
+        let mut plan = TablePlan::clone(&planned(source));
+        plan.columns[2].treatment = Treatment::Nulled;
+        let row = [ValueRef::Int(7), ValueRef::Bytes(b"rahasia"), ValueRef::Bytes(b"Siti")];
+        let shows = |bytes: &[u8], what: &str| String::from_utf8_lossy(bytes).contains(what);
+        let compiled = |plan: &TablePlan| Converter::compile(std::sync::Arc::new(plan.clone())).unwrap();
+        let image = of_row(&plan, &row).unwrap();
+        assert!(!shows(&image, "Siti") && shows(&image, "rahasia"));
+        assert!(restore(&image, &mut compiled(&plan), &mut Arena::default()).is_ok(), "NULL needs no value");
+
+        plan.columns[1].treatment = Treatment::Hashed(MaskKey::new(&[1; 16]).unwrap());
+        plan.columns[1].ty = PgType::Text;
+        let image = of_row(&plan, &row).unwrap();
+        assert!(!shows(&image, "rahasia"));
+        let error = restore(&image, &mut compiled(&plan), &mut Arena::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SchemaMismatch, "not NULL in place of a hash: {error}");
+
+        plan.key = vec![1];
+        let raw = compiled(&plan).raw_key(&row).unwrap();
+        assert!(!shows(&raw, "rahasia") && raw == compiled(&plan).raw_key(&row).unwrap());
+        let other = [row[0], ValueRef::Bytes(b"lain"), row[2]];
+        assert!(raw != compiled(&plan).raw_key(&other).unwrap());
     }
 }

@@ -8,7 +8,7 @@ use super::aside::RAW_KEY;
 use super::encode::{Encode, Fault, Scratch, Text};
 use super::key_text::key_text;
 use super::patch;
-use super::plan::TablePlan;
+use super::plan::{TablePlan, Treatment};
 use super::sanitize::{Changed, Reason, Reasons, Tally};
 use super::typemap::{TypeOptions, check_test, check_text, config, default_type};
 use super::{Arena, Span};
@@ -245,7 +245,8 @@ impl Converter {
         self.tally.drain().map(move |value| Changed { table, position: position.cloned(), ..value })
     }
 
-    /// What a key that does not convert is known by in quarantine: [`RAW_KEY`], then the source's values as MessagePack.
+    /// What a key that does not convert is known by in quarantine: [`RAW_KEY`], then the source's values as MessagePack;
+    /// where one is masked the hash of that.
     ///
     /// # Errors
     /// [`ErrorKind::Bug`].
@@ -254,6 +255,11 @@ impl Converter {
         let mut key = vec![RAW_KEY];
         rmp_serde::encode::write(&mut key, &values)
             .map_err(|error| Error::new(ErrorKind::Bug, "a key has no MessagePack form").with_source(error))?;
+        let mut treatments = self.table.plan.key.iter().map(|at| &self.table.plan.columns[*at].treatment);
+        if let Some(Treatment::Hashed(mask)) = treatments.find(|treatment| treatment.masks()) {
+            let values = key.split_off(1);
+            mask.append(&values, &mut key);
+        }
         Ok(key)
     }
 
