@@ -1,6 +1,6 @@
 //! The change stream as a file: MessagePack in frames with a length and a checksum.
 //!
-//! Enters: a [`StreamHeader`](crate::change::StreamHeader), then boundaries and rows ([`Writer`]). Leaves: the same again
+//! Enters: a [`StreamHeader`], then boundaries and rows ([`Writer`]). Leaves: the same again
 //! ([`Reader`]), values borrowed from the frame's bytes. Both stream: what is held is one frame and, when writing, the rows
 //! that wait for theirs.
 //!
