@@ -7,8 +7,8 @@ use crate::value::Decimal;
 const BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 /// Largest value of 0…9 digits, plus one.
 const LIMIT: [u32; 10] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
-/// The longest value: DECIMAL(65,…) in base 10⁹ with both ends partial.
-const MAX_BYTES: usize = 32;
+/// The longest value: nine words of base 10⁹ (`DECIMAL_BUFF_LENGTH`).
+const MAX_BYTES: usize = 36;
 
 /// Whether a DECIMAL(precision, scale) can exist.
 pub(super) fn valid(precision: u8, scale: u8) -> bool {
@@ -23,7 +23,13 @@ pub(super) fn size(precision: u8, scale: u8) -> usize {
 
 /// Reads one value; `None` when the bytes end or are no such number.
 pub(super) fn read(reader: &mut Reader<'_>, precision: u8, scale: u8) -> Option<Decimal> {
-    if !valid(precision, scale) {
+    if valid(precision, scale) { read_words(reader, precision, scale) } else { None }
+}
+
+/// [`read`] within JSON, where the server counts the digits before the point by whole words: 36 for 35 of them, so that
+/// the precision may be above 65.
+pub(super) fn read_words(reader: &mut Reader<'_>, precision: u8, scale: u8) -> Option<Decimal> {
+    if precision == 0 || precision > 81 || scale > precision {
         return None;
     }
     let stored = reader.bytes(size(precision, scale))?;
@@ -38,10 +44,11 @@ pub(super) fn read(reader: &mut Reader<'_>, precision: u8, scale: u8) -> Option<
     let mut groups = Groups { reader: Reader::new(bytes), text: Text { bytes: [0; Decimal::MAX], len: 1 }, zero: true };
     let whole = precision - scale;
     groups.group(whole % 9)?;
+    groups.text.trim_leading_zeros();
     for _ in 0..whole / 9 {
         groups.group(9)?;
+        groups.text.trim_leading_zeros();
     }
-    groups.text.trim_leading_zeros();
     if scale > 0 {
         groups.text.push(b'.');
         for _ in 0..scale / 9 {
@@ -102,7 +109,7 @@ impl Text {
         if zeros == digits.len() {
             self.bytes[1] = b'0';
             self.len = 2;
-        } else {
+        } else if zeros > 0 {
             self.bytes.copy_within(1 + zeros..self.len, 1);
             self.len -= zeros;
         }
@@ -153,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn json_counts_whole_digits_by_words() {
+        // CAST(CAST(99999999999999999999999999999999999.5 AS DECIMAL(65,30)) AS JSON) in MySQL 9.7's binlog
+        let mut bytes = vec![0x85, 0xF5, 0xE0, 0xFF];
+        bytes.extend([0x3B, 0x9A, 0xC9, 0xFF].repeat(3));
+        bytes.extend([0x1D, 0xCD, 0x65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let found = read_words(&mut Reader::new(&bytes), 66, 30).unwrap();
+        assert_eq!(found.as_str(), format!("{}.5{}", "9".repeat(35), "0".repeat(29)));
+        assert_eq!(decode(&bytes, 66, 30), None);
+        assert!(read_words(&mut Reader::new(&[0xFF; 40]), 82, 0).is_none());
+    }
+
+    #[test]
     fn groups_out_of_range_are_refused() {
         assert_eq!(decode(&[0xFF], 2, 0), None);
         assert_eq!(decode(&[0x80, 0xFF], 2, 1), None);
@@ -188,6 +207,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40), p in any::<u8>(), s in any::<u8>()) {
             let _ = decode(&bytes, p, s);
+            let _ = read_words(&mut Reader::new(&bytes), p, s);
         }
     }
 }

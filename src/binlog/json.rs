@@ -305,7 +305,7 @@ fn opaque(field_type: u8, data: &[u8], out: &mut Vec<u8>) -> Option<()> {
     match field_type {
         NEWDECIMAL => {
             let [precision, scale] = reader.array()?;
-            out.extend_from_slice(decimal::read(&mut reader, precision, scale)?.as_bytes());
+            out.extend_from_slice(decimal::read_words(&mut reader, precision, scale)?.as_bytes());
             Some(())
         }
         DATE => {
