@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod architecture;
+mod cases;
 mod filters;
 mod kills;
 mod outages;
@@ -17,6 +18,7 @@ mod stops_stream;
 mod stream;
 mod support;
 mod types;
+mod values;
 mod verify;
 mod warnings;
 mod workload;

@@ -181,37 +181,40 @@ impl<'a> Scanner<'a> {
     fn number(&mut self) -> Result<(), Invalid> {
         self.at += usize::from(self.text[self.at] == b'-');
         let integer = self.at;
-        let whole = self.digits()? as i64;
-        if self.text[integer] == b'0' && whole > 1 {
+        self.digits()?;
+        if self.text[integer] == b'0' && self.at > integer + 1 {
             return Err(Invalid);
         }
-        let mut fraction = 0;
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
-            fraction = self.digits()? as i64;
+            self.digits()?;
         }
-        let mut exponent = 0;
         if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
             self.at += 1;
-            let negative = self.text.get(self.at) == Some(&b'-');
             self.at += usize::from(matches!(self.text.get(self.at), Some(b'+' | b'-')));
-            let start = self.at;
             self.digits()?;
-            for digit in &self.text[start..self.at] {
-                exponent = (exponent * 10 + i64::from(digit - b'0')).min(MOST_EXPONENT);
-            }
-            exponent = if negative { -exponent } else { exponent };
         }
-        let fits = whole + exponent <= MOST_WHOLE_DIGITS && fraction - exponent <= MOST_FRACTION_DIGITS;
-        if fits { Ok(()) } else { Err(Invalid) }
+        Ok(())
     }
 
-    /// Passes over digits: how many.
-    fn digits(&mut self) -> Result<usize, Invalid> {
+    fn digits(&mut self) -> Result<(), Invalid> {
         let count = self.text[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
-        if count == 0 { Err(Invalid) } else { Ok(count) }
+        if count == 0 { Err(Invalid) } else { Ok(()) }
     }
+}
+
+/// Whether `numeric` has room for a number, however many digits it would take; too strict where it begins with zeros.
+fn fits_numeric(number: &[u8]) -> bool {
+    let mark = number.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(number.len());
+    let (mantissa, exponent) = number.split_at(mark);
+    let point = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
+    let whole = point - usize::from(mantissa.starts_with(b"-"));
+    let fraction = mantissa.len().saturating_sub(point + 1);
+    let digits = exponent.iter().filter(|byte| byte.is_ascii_digit());
+    let size = digits.fold(0, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(MOST_EXPONENT));
+    let exponent = if exponent.contains(&b'-') { -size } else { size };
+    whole as i64 + exponent <= MOST_WHOLE_DIGITS && fraction as i64 - exponent <= MOST_FRACTION_DIGITS
 }
 
 /// The UTF-16 unit of the `\uXXXX` at the start.
@@ -235,6 +238,9 @@ fn copy_clean(text: &[u8], nesting: &mut Vec<bool>, out: &mut Vec<u8>) -> Result
     let mut reasons = Reasons::NONE;
     let mut copied = 0;
     while let Some(token) = scanner.next()? {
+        if token.kind == Kind::Number && !fits_numeric(&text[token.start..token.end]) {
+            return Err(Invalid);
+        }
         let mut at = token.start;
         while token.escaped && at < token.end {
             let Some(unit_here) = unit(&text[at..token.end]) else {

@@ -167,6 +167,20 @@ impl World {
         panic!("not caught up to {file}:{offset}, seen {seen}; the log ends:\n{}", tail(&self.log()));
     }
 
+    /// [`caught_up`](Self::caught_up), or an error as soon as the replicator has ended instead.
+    pub async fn followed_by(&self, replicator: &mut Replicator) -> Result<(), String> {
+        let ended = async {
+            while replicator.is_running() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            replicator.exit().await
+        };
+        tokio::select! {
+            () = self.caught_up() => Ok(()),
+            code = ended => Err(format!("the replicator has ended with exit code {code}")),
+        }
+    }
+
     /// Fails with what the oracle found, unless both sides hold the same rows.
     pub async fn assert_equal(&self) {
         let found = self.differences().await;

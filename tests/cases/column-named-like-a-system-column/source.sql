@@ -1,0 +1,1 @@
+CREATE TABLE versions (id INT PRIMARY KEY, xmin INT);

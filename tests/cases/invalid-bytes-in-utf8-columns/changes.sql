@@ -1,0 +1,3 @@
+SET sql_mode = '';
+INSERT INTO texts VALUES (3, X'41EDA08042', X'EDBFBF', X'0041D8000042');
+UPDATE texts SET four = X'61EDA080' WHERE id = 2;
