@@ -87,7 +87,9 @@ async fn arrive_intact(setup: Setup, target: TargetVersion, sample: usize) {
     world.followed_by(&mut replicator).await.unwrap_or_else(ended);
     again(&mut conn, &families).await;
     world.followed_by(&mut replicator).await.unwrap_or_else(ended);
-    let skip: Vec<&str> = unsupported.iter().map(String::as_str).collect();
+    // MariaDB stores some Big5 codes that it prints as question marks; their bytes were compared by both ways above
+    let big5 = setup.kind.is_mariadb().then_some("text_big5");
+    let skip: Vec<&str> = unsupported.iter().map(String::as_str).chain(big5).collect();
     let (source, target) = (world.source.url(DATABASE), world.target.url(DATABASE));
     let found = oracle::differences(&source, DATABASE, &target, "public", &skip).await;
     assert!(found.is_empty(), "seed {seed}: not what the source prints:\n{}", found.join("\n"));
