@@ -2,7 +2,9 @@
 //!
 //! Made from a running server, which `source::charset_tests` also compares it with; to make it anew:
 //!
-//!     cargo nextest run --run-ignored only write_charset_tables
+//! ```text
+//! cargo nextest run --run-ignored only write_charset_tables
+//! ```
 
 /// A set of which each byte is one character.
 #[derive(Debug)]
