@@ -100,6 +100,18 @@ pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Ve
             }
         }
         let carried = |column: &&Column| mapping.column(name, &column.name).is_some() && image.may_default(column);
+        let kept = |column: &usize| image.may_lack(table, *column) && carried(&&table.columns[*column]);
+        if image == RowImage::NoBlob && loses_replaced(facts) {
+            // under MINIMAL the images of most updates are unlike REPLACE's; here none is
+            if let Some(column) = (0..table.columns.len()).find(kept) {
+                let column = &table.columns[column];
+                refuse(
+                    format!("updates of {name} may lack {}", column.name),
+                    "MariaDB logs REPLACE as an update too, and nothing tells whether the column stayed or fell back to its default",
+                    exclude(column),
+                );
+            }
+        }
         for column in table.columns.iter().filter(carried) {
             let why = match column.left_out {
                 LeftOut::Unknown => {
@@ -142,26 +154,20 @@ fn generated(table: &TableSchema, column: &Column) -> Error {
         .with_hint(format!("leave the column out: exclude_columns = [\"{}\"]", column.name))
 }
 
-/// Whether updates that may have been REPLACE are to be told from others by their images. MariaDB logs REPLACE as an update
-/// that leaves out the columns that fell back to their defaults. Under MINIMAL such an image names its row, which a plain
-/// update's does not; under NOBLOB every image does.
+/// Whether updates may have been REPLACE without saying so: MariaDB logs it as an update that leaves out the columns that fell
+/// back to their defaults.
 #[must_use]
 pub fn loses_replaced(facts: &ServerFacts) -> bool {
-    facts.flavor == Flavor::MariaDb && RowImage::of(facts) != RowImage::NoBlob
+    facts.flavor == Flavor::MariaDb
 }
 
 /// What a run should know of that is not refused before it.
 #[must_use]
 pub fn warning(facts: &ServerFacts) -> Option<Warning> {
-    let what = match RowImage::of(facts) {
-        RowImage::Minimal => {
-            "REPLACE and INSERT … ON DUPLICATE KEY UPDATE that give some of a row's columns stop the stream"
-        }
-        RowImage::NoBlob => "REPLACE that does not give a BLOB or TEXT column leaves its old value on the target",
-        RowImage::Whole => return None,
-    };
-    (facts.flavor == Flavor::MariaDb).then(|| Warning {
-        message: format!("binlog_row_image is {}: {what}", facts.binlog_row_image),
+    (loses_replaced(facts) && RowImage::of(facts) == RowImage::Minimal).then(|| Warning {
+        message: "binlog_row_image is MINIMAL: REPLACE and INSERT … ON DUPLICATE KEY UPDATE that give some of a row's columns \
+                  stop the stream"
+            .into(),
         hint:
             "SET GLOBAL binlog_row_image = 'FULL'; MariaDB does not log which columns of a replaced row fall back to \
                their defaults, and its own replicas go wrong there"
@@ -190,8 +196,13 @@ mod tests {
     use crate::schema::Action;
     use crate::source::testing::facts;
 
+    /// MINIMAL as MariaDB has it, NOBLOB as MySQL does.
     fn found(image: &str, tables: Vec<TableSchema>, rule: TableRule) -> Vec<String> {
-        let facts = ServerFacts { binlog_row_image: image.into(), ..facts(Flavor::MariaDb) };
+        found_on(if image == "NOBLOB" { Flavor::MySql } else { Flavor::MariaDb }, image, tables, rule)
+    }
+
+    fn found_on(flavor: Flavor, image: &str, tables: Vec<TableSchema>, rule: TableRule) -> Vec<String> {
+        let facts = ServerFacts { binlog_row_image: image.into(), ..facts(flavor) };
         let problems = problems(&facts, &mapping([("a", rule)]), &Catalog { tables });
         problems.iter().map(|problem| problem.message().to_owned()).collect()
     }
@@ -205,9 +216,10 @@ mod tests {
 
     #[test]
     fn whole_images_and_plain_tables_pass() {
-        for image in ["FULL", "FULL_NODUP", "MINIMAL", "NOBLOB"] {
+        for image in ["FULL", "FULL_NODUP", "MINIMAL"] {
             assert_eq!(found(image, vec![keyed()], TableRule::default()), [""; 0], "{image}");
         }
+        assert_eq!(found("NOBLOB", vec![keyed()], TableRule::default()), [""; 0]);
         let image = |name: &str| RowImage::of(&ServerFacts { binlog_row_image: name.into(), ..facts(Flavor::MySql) });
         assert!(image("MINIMAL").is_partial(&keyed()) && image("NOBLOB").is_partial(&keyed()));
         assert!(!image("FULL_NODUP").is_partial(&keyed()));
@@ -233,12 +245,25 @@ mod tests {
     }
 
     #[test]
+    fn large_columns_that_mariadb_leaves_out_are_refused() {
+        let noblob = |table, rule| found_on(Flavor::MariaDb, "NOBLOB", vec![table], rule);
+        assert_eq!(noblob(keyed(), TableRule::default()), ["updates of lab.a may lack b"]);
+        let left = TableRule { exclude_columns: ["b".into()].into(), ..TableRule::default() };
+        assert_eq!(noblob(keyed(), left), [""; 0]);
+        assert_eq!(noblob(table("b", &[("id", int(4, false))]).primary(&[0]), TableRule::default()), [""; 0]);
+        let mut keyless = keyed();
+        keyless.indexes.clear();
+        assert_eq!(noblob(keyless, TableRule::default()), [""; 0], "whole images");
+    }
+
+    #[test]
     fn generated_columns_of_newer_mariadb_are_refused_under_every_image() {
         let mut computed = keyed();
         computed.columns[1].generated = true;
         let said = |version, image: &str, rule| {
             let facts = ServerFacts { version, binlog_row_image: image.into(), ..facts(Flavor::MariaDb) };
-            problems(&facts, &mapping([("a", rule)]), &Catalog { tables: vec![computed.clone()] }).len()
+            let problems = problems(&facts, &mapping([("a", rule)]), &Catalog { tables: vec![computed.clone()] });
+            problems.iter().filter(|problem| problem.message().contains("generated")).count()
         };
         let left = || TableRule { exclude_columns: ["n".into()].into(), ..TableRule::default() };
         for image in ["FULL", "FULL_NODUP", "MINIMAL", "NOBLOB"] {
