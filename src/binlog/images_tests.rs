@@ -9,7 +9,7 @@ use crate::value::ValueRef;
 use std::fmt::Write;
 use std::sync::Arc;
 
-fn tables() -> Vec<Arc<TableSchema>> {
+pub(super) fn tables() -> Vec<Arc<TableSchema>> {
     let varchar = || SourceType::VarChar { chars: 20, charset: charset("utf8mb4") };
     let number = || int(4, false);
     let keyed = [("id", number()), ("a", number()), ("b", varchar()), ("t", text(2)), ("s", number()), ("v", number())];

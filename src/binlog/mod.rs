@@ -49,6 +49,8 @@ pub use stream::Decoder;
 #[cfg(test)]
 mod compressed_tests;
 #[cfg(test)]
+mod damaged_tests;
+#[cfg(test)]
 mod images_tests;
 #[cfg(test)]
 mod recorded_tests;
