@@ -120,7 +120,8 @@ impl Text {
     pub(super) fn append(&self, bytes: &[u8], out: &mut Vec<u8>) -> Reasons {
         let start = out.len();
         let reasons = self.decoder.append(bytes, out);
-        if self.strip_spaces {
+        // a space that only a NUL's removal has put last is part of the value
+        if self.strip_spaces && (bytes.ends_with(b" ") || !reasons.contains(Reason::NulByte)) {
             let kept = out[start..].iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
             out.truncate(start + kept);
         }

@@ -37,32 +37,15 @@ fn types() -> TypeOptions {
     TypeOptions { bigint_unsigned: BigintUnsigned::Numeric, ..TypeOptions::default() }
 }
 
-fn mapping(exclude: &[String]) -> Mapping {
-    let databases = [(DATABASE.to_owned(), "public".to_owned())].into();
-    Mapping { databases, exclude: exclude.to_vec(), ..Mapping::default() }
-}
-
-/// The tables with a character set that the converter does not have.
-pub async fn unsupported(world: &World) -> Vec<String> {
-    let mut conn = connect(&config(world)).await.expect("a connection");
-    let facts = ServerFacts::read(&mut conn).await.expect("facts");
-    let catalog = catalog::read(&mut conn, facts.flavor, &mapping(&[])).await.expect("the catalogue");
-    let mut names = Vec::new();
-    for table in catalog.tables {
-        let name = table.name.table.clone();
-        if let Err(error) = typemap::plan(&Catalog { tables: vec![table] }, &mapping(&[]), &types()) {
-            assert!(error.report().contains("is not supported yet"), "{}", error.report());
-            names.push(name);
-        }
-    }
-    names
+fn mapping() -> Mapping {
+    Mapping { databases: [(DATABASE.to_owned(), "public".to_owned())].into(), ..Mapping::default() }
 }
 
 /// What differs in rows inserted behind `from`, in words.
-pub async fn differences(world: &World, from: &Position, exclude: &[String]) -> Vec<String> {
+pub async fn differences(world: &World, from: &Position) -> Vec<String> {
     let mut conn = connect(&config(world)).await.expect("a connection");
     let facts = ServerFacts::read(&mut conn).await.expect("facts");
-    let mapping = mapping(exclude);
+    let mapping = mapping();
     let catalog = catalog::read(&mut conn, facts.flavor, &mapping).await.expect("the catalogue");
     let plans = typemap::plan(&catalog, &mapping, &types()).unwrap_or_else(|error| panic!("{}", error.report()));
     let mut converters: Vec<Converter> = plans

@@ -61,14 +61,16 @@ impl Family {
         format!("CREATE TABLE {} ({})", self.table, columns.join(", "))
     }
 
-    /// Puts question marks in the place of what the source itself cannot convert from an East Asian character set: the
-    /// source then prints nothing that could be compared with.
+    /// Puts question marks in the place of what the source itself cannot convert from an East Asian character set, some codes of
+    /// Big5 to U+FFFD among it: the source then prints nothing that could be compared with.
     pub fn settle(&self) -> Option<String> {
         let charset = self.table.strip_prefix("text_")?;
         if !EAST_ASIAN.contains(&charset) {
             return None;
         }
-        let through = |name: &String| format!("{name} = CONVERT(CONVERT({name} USING utf8mb4) USING {charset})");
+        let through = |name: &String| {
+            format!("{name} = CONVERT(REPLACE(CONVERT({name} USING utf8mb4), _utf8mb4 X'EFBFBD', '?') USING {charset})")
+        };
         let columns: Vec<String> = self.written()[1..].iter().map(through).collect();
         Some(format!("UPDATE IGNORE {} SET {}", self.table, columns.join(", ")))
     }

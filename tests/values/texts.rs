@@ -37,6 +37,7 @@ fn edges(charset: &str, longest: u64) -> Vec<String> {
         from_utf8("abc"),
         from_utf8(" lead and trail  "),
         from_utf8("a\0b"),
+        from_utf8("a \0"),
         from_utf8("–—…‘’“”•€™"),
         from_utf8("àéîõüß ÀÉÎÕÜ ¿¡ ñç"),
         from_utf8("Привет Ελλάδα שלום مرحبا"),
