@@ -248,6 +248,35 @@ async fn finish_xa(world: &World, report: &Report, end: &str) {
     world.source().await.query_drop(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}\n{}", report.text));
 }
 
+/// What MariaDB computes from a column that its foreign keys set is logged no more than that; a server that logs it is followed.
+async fn computed_from_what_a_foreign_key_sets(kind: SourceKind) {
+    let mut world = World::new(Setup::new(kind)).await;
+    world
+        .run(&[
+            "CREATE TABLE induk (id INT PRIMARY KEY)",
+            "CREATE TABLE anak (id INT PRIMARY KEY, induk_id INT, v INT AS (induk_id + 1) VIRTUAL, w INT AS (v * 2) VIRTUAL,
+               x INT AS (id + 1) VIRTUAL, FOREIGN KEY (induk_id) REFERENCES induk (id) ON DELETE SET NULL)",
+            "INSERT INTO induk VALUES (1), (2)",
+            "INSERT INTO anak (id, induk_id) VALUES (1, 1), (2, 2)",
+        ])
+        .await;
+    if kind.is_mariadb() {
+        let report =
+            world.run_to_end(&[]).await.assert_stops(&["lab.anak.v", "lab.anak.w", "foreign key", "exclude_columns"]);
+        assert!(!report.text.contains("lab.anak.x"), "{}", report.text);
+        world.config = "[tables.rules.anak]\nexclude_columns = [\"v\", \"w\"]\n".into();
+    }
+    let replicator = world.replicate(&[]);
+    world.caught_up().await;
+    world.run(&["DELETE FROM induk WHERE id = 1"]).await;
+    world.caught_up().await;
+    drop(replicator);
+    let columns = if kind.is_mariadb() { "induk_id, x" } else { "induk_id, v, w, x" };
+    let sql = format!("SELECT concat_ws(' ', {}, {columns}) FROM anak WHERE id = 1", "count(*) OVER ()");
+    let found: String = world.target().await.query_one(&sql, &[]).await.unwrap().get(0);
+    assert_eq!(found, "1 2", "only x is left");
+}
+
 /// Tables of the target that are not ours: nothing of them is touched, and the hint says how to make room.
 async fn tables_of_somebody_else(kind: SourceKind) {
     for (made, says) in [
@@ -351,6 +380,7 @@ async fn other_settings_than_it_began_with(kind: SourceKind) {
 }
 
 on_both! {
+    computed_from_what_a_foreign_key_sets
     other_settings_than_it_began_with
     wrong_password
     unknown_host

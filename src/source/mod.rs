@@ -6,6 +6,7 @@
 //! | [`refusal`] | what a client or server error means: kind, and the grant or setting that mends it |
 //! | [`server`] | facts about the server; the binlog's write position and files |
 //! | [`preflight`] | what stands in the way, each with the statement that mends it |
+//! | [`computed`] | generated columns that change without a word in the log |
 //! | [`row_image`] | what row images leave out, and what then cannot be replicated |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
@@ -21,6 +22,7 @@ pub mod catalog;
 mod charset_tests;
 mod column_default;
 mod column_type;
+mod computed;
 pub mod connect;
 pub mod preflight;
 pub mod refusal;

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName};
 use crate::mapping::Mapping;
 use crate::schema::{Catalog, Charset, Flavor, Index, IndexKind, TableSchema};
+use crate::source::computed;
 use crate::source::connect::SourceConfig;
 use crate::source::refusal::{Doing, is_denied, server_code};
 use crate::source::row_image::{self, RowImage};
@@ -58,6 +59,7 @@ pub async fn check(
     let mut problems = settings(facts, mapping);
     problems.extend(catalog.tables.iter().filter_map(|table| long_unique_key(facts, table)));
     problems.extend(row_image::problems(facts, mapping, catalog));
+    problems.extend(computed::problems(conn, facts, mapping, catalog).await?);
     let mut warnings = tables(facts, mapping, catalog);
     warnings.extend(row_image::warning(facts));
     let account = account(conn).await?;
