@@ -4,9 +4,9 @@ use super::super::Decoder;
 use super::super::samples::{event, format_description, inner_event, payload, query, rows, table_map};
 use super::*;
 use crate::change::RowImages;
-use crate::ident::TableName;
+use crate::convert::sample::{int, table};
 use crate::position::GtidSet;
-use crate::schema::{Column, SourceType};
+use crate::schema::SourceType;
 use crate::value::ValueRef;
 use proptest::prelude::*;
 
@@ -23,30 +23,8 @@ const GTID_BODY: [u8; 42] = {
 
 /// A table `lab.t (id INT UNSIGNED, name …)`.
 fn tables() -> Vec<Arc<TableSchema>> {
-    let column = |name: &str, ty| Column {
-        name: name.into(),
-        ty,
-        declared: "declared".into(),
-        nullable: true,
-        auto_increment: false,
-        generated: false,
-        left_out: crate::schema::LeftOut::default(),
-        comment: String::new(),
-    };
-    vec![Arc::new(TableSchema {
-        name: TableName::new("lab", "t"),
-        columns: vec![
-            column("id", SourceType::Int { bytes: 4, unsigned: true, boolean: false }),
-            column("e", SourceType::Enum { labels: vec!["a".into(), "b".into()] }),
-        ],
-        indexes: Vec::new(),
-        foreign_keys: Vec::new(),
-        engine: "InnoDB".into(),
-        transactional: true,
-        comment: String::new(),
-        estimated_rows: 0,
-        estimated_bytes: 0,
-    })]
+    let labels = SourceType::Enum { labels: vec!["a".into(), "b".into()] };
+    vec![Arc::new(table("t", &[("id?", int(4, true)), ("e?", labels)]))]
 }
 
 fn lab_t(optional: &[u8]) -> Vec<u8> {

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::change::{Boundary, RowImages};
+use crate::convert::sample;
 use crate::error::{ErrorKind, Result};
 use crate::ident::TableName;
 use crate::position::{BinlogOffset, GtidSet, Position};
@@ -16,27 +17,10 @@ pub(super) const MARIADB_11_8: &[u8] = include_bytes!("../../fixtures/binlogs/ma
 pub(super) const MYSQL: &[u8] = include_bytes!("../../fixtures/binlogs/mysql.binlog");
 
 pub(super) fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSchema> {
-    let column = |(name, ty): (&str, SourceType)| Column {
-        name: name.into(),
-        declared: format!("{ty:?}"),
-        ty,
-        nullable: true,
-        auto_increment: false,
-        generated: false,
-        left_out: crate::schema::LeftOut::default(),
-        comment: String::new(),
-    };
-    Arc::new(TableSchema {
-        name: TableName::new("fx", name),
-        columns: columns.into_iter().map(column).collect(),
-        indexes: Vec::new(),
-        foreign_keys: Vec::new(),
-        engine: "InnoDB".into(),
-        transactional: true,
-        comment: String::new(),
-        estimated_rows: 0,
-        estimated_bytes: 0,
-    })
+    let mut table = sample::table(name, &columns);
+    table.name = TableName::new("fx", name);
+    table.columns.iter_mut().for_each(|column| column.nullable = true);
+    Arc::new(table)
 }
 
 pub(super) fn int(bytes: u8, unsigned: bool) -> SourceType {

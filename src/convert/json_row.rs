@@ -347,34 +347,16 @@ fn date_of(days_since_2000: i32) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::sample::table;
     use crate::copy_format::days_since_2000;
-    use crate::ident::TableName;
-    use crate::schema::{Charset, Column};
+    use crate::schema::Charset;
     use crate::value::Decimal;
     use proptest::prelude::*;
 
     fn row(types: Vec<SourceType>) -> JsonRow {
-        let column = |(at, ty): (usize, SourceType)| Column {
-            name: format!("k\"{at}"),
-            declared: format!("{ty:?}"),
-            ty,
-            nullable: true,
-            auto_increment: false,
-            generated: false,
-            left_out: crate::schema::LeftOut::default(),
-            comment: String::new(),
-        };
-        JsonRow::compile(Arc::new(TableSchema {
-            name: TableName::new("lab", "hasil"),
-            columns: types.into_iter().enumerate().map(column).collect(),
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            engine: "InnoDB".into(),
-            transactional: true,
-            comment: String::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
-        }))
+        let names: Vec<String> = (0..types.len()).map(|at| format!("k\"{at}")).collect();
+        let columns: Vec<_> = names.iter().map(String::as_str).zip(types).collect();
+        JsonRow::compile(Arc::new(table("hasil", &columns)))
     }
 
     fn one(ty: SourceType, value: ValueRef<'_>) -> Option<String> {

@@ -1,36 +1,16 @@
 use super::*;
 use crate::change::{DdlStatement, Op, RowImages};
+use crate::convert::sample;
 use crate::error::{ErrorKind, Result};
-use crate::ident::TableName;
 use crate::position::{BinlogOffset, GtidSet};
-use crate::schema::{Column, Flavor, SourceType, TableSchema};
+use crate::schema::{Flavor, TableSchema};
 use crate::value::{Date, DateTime, Decimal, Time, ValueRef};
 use proptest::prelude::*;
 
 const COLUMNS: usize = 3;
 
 fn table(name: &str) -> TableSchema {
-    let column = |name: &str| Column {
-        name: name.into(),
-        ty: SourceType::Int { bytes: 4, unsigned: false, boolean: false },
-        declared: "int(11)".into(),
-        nullable: true,
-        auto_increment: false,
-        generated: false,
-        left_out: crate::schema::LeftOut::default(),
-        comment: String::new(),
-    };
-    TableSchema {
-        name: TableName::new("lab", name),
-        columns: ["a", "b", "c"].map(column).into(),
-        indexes: Vec::new(),
-        foreign_keys: Vec::new(),
-        engine: "InnoDB".into(),
-        transactional: true,
-        comment: String::new(),
-        estimated_rows: 0,
-        estimated_bytes: 0,
-    }
+    sample::table(name, &["a?", "b?", "c?"].map(|name| (name, sample::int(4, false))))
 }
 
 fn at(offset: u64) -> Position {

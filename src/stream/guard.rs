@@ -86,20 +86,11 @@ pub(super) fn for_readers(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::sample;
     use crate::position::Position;
 
     fn table(name: &str) -> TableSchema {
-        TableSchema {
-            name: TableName::new("lab", name),
-            columns: Vec::new(),
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            engine: "InnoDB".into(),
-            transactional: true,
-            comment: String::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
-        }
+        sample::table(name, &[])
     }
 
     fn at(offset: u64) -> BinlogOffset {

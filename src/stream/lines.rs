@@ -161,33 +161,13 @@ pub fn is_closed(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::change::DdlStatement;
-    use crate::ident::TableName;
+    use crate::convert::sample::{int, table};
     use crate::position::{BinlogOffset, GtidSet, Position};
-    use crate::schema::{Column, Flavor, SourceType, TableSchema};
+    use crate::schema::Flavor;
     use crate::value::ValueRef;
 
     fn header() -> StreamHeader {
-        let column = |name: &str| Column {
-            name: name.into(),
-            ty: SourceType::Int { bytes: 4, unsigned: false, boolean: false },
-            declared: "int(11)".into(),
-            nullable: true,
-            auto_increment: false,
-            left_out: crate::schema::LeftOut::default(),
-            generated: false,
-            comment: String::new(),
-        };
-        let table = TableSchema {
-            name: TableName::new("lab", "pasien"),
-            columns: vec![column("id"), column("umur")],
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            engine: "InnoDB".into(),
-            transactional: true,
-            comment: String::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
-        };
+        let table = table("pasien", &["id?", "umur?"].map(|name| (name, int(4, false))));
         let from = Position { binlog: BinlogOffset::new("b.000001", 4), gtid: None };
         StreamHeader { flavor: Flavor::MariaDb, server: "10.11".into(), from, schema_at: None, tables: vec![table] }
     }

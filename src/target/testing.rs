@@ -179,11 +179,12 @@ pub(crate) async fn hold(database: &Database, pipeline: &str) -> i64 {
 /// Things to store.
 pub(crate) mod example {
     use crate::convert::plan::{PgType, PlannedColumn, TablePlan, Treatment};
+    use crate::convert::sample;
     use crate::ident::{TableName, TargetName};
     use crate::identity::SourceIdentity;
     use crate::policy::Policies;
     use crate::position::{BinlogOffset, GtidSet, Position};
-    use crate::schema::{Flavor, TableSchema};
+    use crate::schema::Flavor;
     use std::sync::Arc;
 
     pub(crate) fn position(offset: u64) -> Position {
@@ -215,17 +216,8 @@ pub(crate) mod example {
             policies: Policies::defaults(nullable, !nullable),
             treatment: Treatment::Plain,
         };
-        let source = TableSchema {
-            name: TableName::new("Lab", table),
-            columns: Vec::new(),
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            engine: "InnoDB".into(),
-            transactional: true,
-            comment: String::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
-        };
+        let mut source = sample::table(table, &[]);
+        source.name = TableName::new("Lab", table);
         TablePlan {
             source: Arc::new(source),
             target: TargetName::new("public", table),

@@ -108,9 +108,9 @@ impl Digester {
 mod tests {
     use super::*;
     use crate::convert::plan::{PlannedColumn, Treatment};
-    use crate::ident::{TableName, TargetName};
+    use crate::convert::sample::table;
+    use crate::ident::TargetName;
     use crate::policy::Policies;
-    use crate::schema::TableSchema;
     use std::sync::Arc;
 
     fn digester(types: &[PgType]) -> Digester {
@@ -123,19 +123,8 @@ mod tests {
             policies: Policies::defaults(true, false),
             treatment: Treatment::Plain,
         };
-        let source = TableSchema {
-            name: TableName::new("lab", "t"),
-            columns: Vec::new(),
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            engine: String::new(),
-            transactional: true,
-            comment: String::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
-        };
         Digester::new(&TablePlan {
-            source: Arc::new(source),
+            source: Arc::new(table("t", &[])),
             target: TargetName::new("public", "t"),
             columns: types.iter().map(column).collect(),
             key: Vec::new(),

@@ -103,41 +103,16 @@ fn chained_components(catalog: &Catalog) -> Vec<Option<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Column, ForeignKey, IndexKind, IndexPart};
+    use crate::convert::sample;
 
     fn table(name: &str, keyed: bool, parents: &[(&str, Action, Action)]) -> TableSchema {
-        let column = |name: &str| Column {
-            name: name.into(),
-            ty: SourceType::Int { bytes: 4, unsigned: false, boolean: false },
-            declared: "int".into(),
-            nullable: false,
-            auto_increment: false,
-            generated: false,
-            left_out: crate::schema::LeftOut::default(),
-            comment: String::new(),
-        };
-        let part = IndexPart { column: Some(0), prefix: None, descending: false };
-        let primary =
-            Index { name: "PRIMARY".into(), kind: IndexKind::Primary, method: "BTREE".into(), parts: vec![part] };
-        let foreign = |(parent, on_delete, on_update): &(&str, Action, Action)| ForeignKey {
-            name: format!("fk_{parent}"),
-            columns: vec!["parent".into()],
-            parent: TableName::new("lab", *parent),
-            parent_columns: vec!["id".into()],
-            on_delete: *on_delete,
-            on_update: *on_update,
-        };
-        TableSchema {
-            name: TableName::new("lab", name),
-            columns: vec![column("id"), column("parent")],
-            indexes: if keyed { vec![primary] } else { Vec::new() },
-            foreign_keys: parents.iter().map(foreign).collect(),
-            engine: "InnoDB".into(),
-            transactional: true,
-            comment: String::new(),
-            estimated_rows: 0,
-            estimated_bytes: 0,
+        let mut table = sample::table(name, &["id", "parent"].map(|name| (name, sample::int(4, false))));
+        for (parent, on_delete, on_update) in parents {
+            table = table.refers("parent", parent, "id");
+            let key = table.foreign_keys.last_mut().unwrap();
+            (key.name, key.on_delete, key.on_update) = (format!("fk_{parent}"), *on_delete, *on_update);
         }
+        if keyed { table.primary(&[0]) } else { table }
     }
 
     const CASCADE: (Action, Action) = (Action::Cascade, Action::Restrict);
