@@ -153,7 +153,7 @@ async fn bursts(url: String, seed: u64, stop: Arc<AtomicBool>) {
         };
         // deadlocks with the other load are part of life
         let _ = conn.query_drop(sql).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -86,8 +86,15 @@ async fn in_the_stream(kind: SourceKind) {
     assert_eq!(replicator.terminate().await.0, 0);
 }
 
+/// Each outage once, on one server or the other; with `SIRENIA_TEST_FULL=1` on both.
 async fn in_the_snapshot(kind: SourceKind) {
-    for outage in [Outage::TargetCrash, Outage::SourceCrash, Outage::BothCrash] {
+    let full = std::env::var_os("SIRENIA_TEST_FULL").is_some();
+    let outages: &[Outage] = match kind {
+        _ if full => &[Outage::TargetCrash, Outage::SourceCrash, Outage::BothCrash],
+        SourceKind::MySql => &[Outage::SourceCrash],
+        _ => &[Outage::TargetCrash, Outage::BothCrash],
+    };
+    for outage in outages.iter().copied() {
         let mut world = filled(kind, 150_000).await;
         let stop = Arc::new(AtomicBool::new(false));
         let load = load(&world, &stop);
