@@ -250,14 +250,12 @@ async fn found(world: &World, port: u16, cases: &[Case]) -> Findings {
         texts.sort();
         texts
     }
-    let sql = format!(
-        "SELECT source_table, column_name, replace(key, ' ', ''), reason, policy, {place} FROM sirenia.sanitized"
-    );
+    let sql = format!("SELECT source_table, column_name, key, reason, policy, {place} FROM sirenia.sanitized");
     all.ledger = texts(&target, &sql).await;
     let sql = "SELECT source_table, column_name, reason, policy, count::text FROM sirenia.sanitized_count";
     all.counts = texts(&target, sql).await;
     let sql = format!(
-        "SELECT source_table, replace(key_text, ' ', ''), operation, code, {place} FROM sirenia.quarantine
+        "SELECT source_table, key_text, operation, code, {place} FROM sirenia.quarantine
           WHERE error LIKE '%lab.' || source_table || '.%' AND image IS NOT NULL"
     );
     all.quarantine = texts(&target, &sql).await;
