@@ -1,6 +1,8 @@
 //! Rows that cannot be applied are set aside, all others arrive, and a retry brings them once what refused them is gone.
 
 use crate::support::{Setup, World, on_both, tail};
+use crate::workload::numbers;
+use mysql_async::prelude::Queryable;
 use sirenia::embedded::{SourceKind, SourceOptions};
 use std::time::Duration;
 
@@ -339,6 +341,143 @@ async fn partial_updates_that_do_not_convert(kind: SourceKind) {
     assert_eq!(code, 0, "{out}");
 }
 
+/// Beside masks, native enums and tables that are copied from one view, whole rows and parts: what is refused is set aside,
+/// the rest arrives.
+async fn masks_enums_and_exact_copies(kind: SourceKind) {
+    let mut world = minimal(kind).await;
+    let key = world.source.folder().path().join("kunci");
+    std::fs::write(&key, "kunci rahasia yang panjang sekali\n").unwrap();
+    world.config = format!(
+        "[lease]\nttl = 2\n[mask]\nkey_file = \"{}\"\n[tables.rules.pasien.columns]\nnik = {{ mask = \"hmac\" }}\n\
+         alamat = {{ mask = \"null\" }}\n[types]\nenum = \"native\"\n",
+        key.display()
+    );
+    let large = 9_223_372_036_854_775_808_u64;
+    world
+        .run(&[
+            "CREATE TABLE pasien (id INT PRIMARY KEY, nik VARCHAR(40) UNIQUE, alamat VARCHAR(40), status ENUM('baru','lama'),
+               jumlah BIGINT UNSIGNED)",
+            &format!(
+                "INSERT INTO pasien VALUES (1, 'rahasia 1', 'rahasia', 'baru', 1), (2, 'rahasia 2', 'rahasia', 'lama', {large})"
+            ),
+            "CREATE TABLE induk (id INT PRIMARY KEY, nilai INT)",
+            "CREATE TABLE anak (id INT PRIMARY KEY, induk_id INT, nilai INT,
+               FOREIGN KEY (induk_id) REFERENCES induk (id) ON UPDATE CASCADE)",
+            "CREATE TABLE mesin_lama (id INT PRIMARY KEY, nilai INT) ENGINE=MyISAM",
+            "INSERT INTO induk VALUES (1, 1), (2, 2)",
+            "INSERT INTO anak VALUES (1, 1, 1), (2, 1, 987654321), (3, 2, 3)",
+            "INSERT INTO mesin_lama VALUES (1, 1), (2, 987654321), (3, 3)",
+        ])
+        .await;
+    let target = world.target().await;
+    target
+        .batch_execute(
+            "CREATE TABLE anak (id integer NOT NULL, induk_id integer, nilai integer CONSTRAINT kecil CHECK (nilai < 100));
+             CREATE TABLE mesin_lama (id integer NOT NULL, nilai integer CONSTRAINT kecil CHECK (nilai < 100))",
+        )
+        .await
+        .unwrap();
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    assert_eq!(
+        set_aside(&world).await,
+        "anak {\"id\":2} put 23514, mesin_lama {\"id\":2} put 23514, pasien {\"id\":2} put out_of_range",
+        "{}",
+        tail(&world.log())
+    );
+    target.batch_execute("ALTER TABLE pasien ADD CONSTRAINT bukan_lama CHECK (status <> 'lama')").await.unwrap();
+    world
+        .run(&[
+            "INSERT INTO pasien VALUES (3, 'rahasia 3', 'rahasia', 'lama', 3), (4, 'rahasia 4', NULL, 'baru', 4), (5, NULL, NULL, NULL, 5)",
+            "UPDATE pasien SET status = 'lama', nik = 'rahasia 6' WHERE id = 1",
+            "INSERT INTO anak VALUES (4, 2, 4), (5, 2, 987654321)",
+            "INSERT INTO mesin_lama VALUES (4, 987654321), (5, 5)",
+            "UPDATE mesin_lama SET nilai = 2 WHERE id = 2",
+        ])
+        .await;
+    world.caught_up().await;
+    assert_eq!(
+        set_aside(&world).await,
+        "anak {\"id\":2} put 23514, anak {\"id\":5} put 23514, mesin_lama {\"id\":4} put 23514, pasien {\"id\":1} put 23514, \
+         pasien {\"id\":2} put out_of_range, pasien {\"id\":3} put 23514",
+        "{}",
+        tail(&world.log())
+    );
+    let there =
+        "SELECT concat_ws('|', (SELECT string_agg(concat_ws(' ', id, status, jumlah), ',' ORDER BY id) FROM pasien),
+                   (SELECT string_agg(concat_ws(' ', id, induk_id, nilai), ',' ORDER BY id) FROM anak),
+                   (SELECT string_agg(concat_ws(' ', id, nilai), ',' ORDER BY id) FROM mesin_lama))";
+    assert_eq!(text(&world, there).await, "1 baru 1,4 baru 4,5 5|1 1 1,3 2 3,4 2 4|1 1,2 2,3 3,5 5");
+    // neither the quarantine nor what people read holds what is masked
+    let shown = "SELECT count(*)::text FROM sirenia.quarantine WHERE position('rahasia'::bytea IN image) > 0";
+    assert_eq!(text(&world, shown).await, "0");
+    let (_, listed, _) = world.output(&["quarantine", "list"]);
+    assert!(!listed.contains("rahasia") && !world.log().contains("rahasia "), "{listed}");
+    let (code, out, err) = world.output(&["verify"]);
+    assert!(code == 1 && out.ends_with("ALL DIFFERENCES ARE IN QUARANTINE\n"), "{out}{err}");
+
+    // a part of the row that does not convert brings it out, its hash comes from the image
+    target
+        .batch_execute(
+            "ALTER TABLE pasien DROP CONSTRAINT bukan_lama; ALTER TABLE anak DROP CONSTRAINT kecil;
+             ALTER TABLE mesin_lama DROP CONSTRAINT kecil",
+        )
+        .await
+        .unwrap();
+    world.run(&["UPDATE pasien SET jumlah = 2 WHERE id = 2"]).await;
+    world.caught_up().await;
+    let (code, out, err) = world.output(&["quarantine", "retry"]);
+    assert!(code == 0 && out.contains("5 of 5 rows"), "{out}{err}");
+    assert_eq!(set_aside(&world).await, "");
+    let (code, out, err) = world.output(&["verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(replicator.is_running());
+}
+
+/// A transaction larger than the memory, in slices: what an earlier slice has set aside a later one changes in part.
+async fn a_sliced_transaction(kind: SourceKind) {
+    let mut world = minimal(kind).await;
+    world.config = "[apply]\nmemory = \"16MB\"\n".into();
+    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL, nama VARCHAR(20), isi TEXT)"]).await;
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    let target = world.target().await;
+    target.batch_execute("ALTER TABLE hasil ADD CONSTRAINT kecil CHECK (nilai < 100)").await.unwrap();
+    let rows = |from: u32| {
+        let nilai = "IF(n % 3000 IN (5, 6, 7, 2999), 987654321, n % 100)";
+        format!(
+            "INSERT INTO hasil SELECT n, {nilai}, 'x', REPEAT('y', 1000) FROM (SELECT {from} + n AS n FROM {}) AS a",
+            numbers(6000)
+        )
+    };
+    world
+        .run(&[
+            "BEGIN",
+            &rows(0),
+            "UPDATE hasil SET nama = 'lagi' WHERE id = 5",
+            &rows(10_000),
+            "UPDATE hasil SET nilai = 1 WHERE id = 6",
+            "UPDATE hasil SET id = 90001 WHERE id = 7",
+            "UPDATE hasil SET isi = 'pendek' WHERE id IN (5, 8, 90001)",
+            "DELETE FROM hasil WHERE id = 2999",
+            "COMMIT",
+        ])
+        .await;
+    world.caught_up().await;
+    let bad = [5, 3005, 3006, 3007, 5999, 11999, 12005, 12006, 12007, 14999, 15005, 15006, 15007, 90001];
+    let aside = bad.map(|id| format!("hasil {{\"id\":{id}}} put 23514"));
+    assert_eq!(set_aside(&world).await, aside.join(", "), "{}", tail(&world.log()));
+    let rows = "SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE nilai = 1 AND id = 6), count(*) FILTER (WHERE isi = 'pendek'))
+                  FROM hasil";
+    let count: u64 = world.source().await.query_first("SELECT COUNT(*) FROM hasil").await.unwrap().unwrap();
+    assert_eq!(text(&world, rows).await, format!("{} 1 1", count - bad.len() as u64));
+    target.batch_execute("ALTER TABLE hasil DROP CONSTRAINT kecil").await.unwrap();
+    let (code, out, err) = world.output(&["quarantine", "retry"]);
+    assert_eq!(code, 0, "{out}{err}");
+    world.assert_equal().await;
+    assert!(replicator.is_running());
+}
+
 on_both! {
     a_constraint_on_the_target
     the_first_copy
@@ -346,4 +485,6 @@ on_both! {
     too_many
     partial_updates
     partial_updates_that_do_not_convert
+    masks_enums_and_exact_copies
+    a_sliced_transaction
 }
