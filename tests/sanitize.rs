@@ -366,6 +366,14 @@ async fn fail(kind: SourceKind) {
         let ids = ids.flat_map(|base| (0..cases.len()).flat_map(move |at| [base + at, 1000 + base + at]));
         assert_eq!(there(&world, sql).await, ids.map(|id| i32::try_from(id).unwrap()).collect::<Vec<_>>());
     }
+    // other types take a new copy, as the hints of these reasons say
+    world.config = "[types]\nbigint_unsigned = \"numeric\"\ntinyint1 = \"smallint\"\ntime = \"interval\"\n".into();
+    assert_eq!(world.output(&["reset", "--yes"]).0, 0);
+    let outcome = world.run_to_end(&["--once"]).await;
+    assert_eq!(outcome.code, 0, "{}", tail(&outcome.stderr));
+    let sql = "SELECT concat_ws(' ', max(large), max(two), max(late)) FROM gagal";
+    let found: String = world.target().await.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(found, "18446744073709551615 2 25:00:00");
 }
 
 /// Settings that would let two keys become one, or NULL into NOT NULL, are refused before anything is copied.

@@ -15,7 +15,6 @@ use super::{Arena, Span};
 use crate::change::not_in_the_image;
 use crate::copy_format as copy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident;
 use crate::mapping::RowTest;
 use crate::policy::{Policies, Policy};
 use crate::schema::LeftOut;
@@ -351,17 +350,19 @@ impl Table {
         let unique = planned.is_some_and(|planned| planned.unique);
         let kind = if policy == Policy::Quarantine { ErrorKind::Unfit } else { ErrorKind::Value };
         let place = if unique { " in a key or unique index" } else { "" };
+        // a table keeps the types it was copied with
+        let anew = |setting: &str| {
+            format!(
+                "correct the row on the source, or `{setting}` under [types] and copy anew: `sirenia reset --yes` and \
+                 `sirenia run`"
+            )
+        };
         let error = Error::new(kind, format!("{}.{}: {reason}{place}", self.plan.source.name, column.name))
             .with_code(reason.name());
         match reason {
-            Reason::OutOfRange => error.with_hint(format!(
-                "ALTER TABLE {} ALTER COLUMN {} TYPE numeric(20,0) on the target, and `bigint_unsigned = \"numeric\"` \
-                 under [types]",
-                self.plan.target.sql(),
-                ident::postgres(planned.map_or(&column.name, |planned| &planned.name)),
-            )),
-            Reason::NotBoolean => error.with_hint("`tinyint1 = \"smallint\"` under [types]"),
-            Reason::NotTimeOfDay => error.with_hint("map the column to interval"),
+            Reason::OutOfRange => error.with_hint(anew("bigint_unsigned = \"numeric\"")),
+            Reason::NotBoolean => error.with_hint(anew("tinyint1 = \"smallint\"")),
+            Reason::NotTimeOfDay => error.with_hint(anew("time = \"interval\"")),
             Reason::TooLong => error.with_hint("exclude the column with `exclude_columns`"),
             _ if unique => error
                 .detail("changed to fit, two different values could become one")
