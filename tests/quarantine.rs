@@ -140,16 +140,25 @@ async fn the_first_copy(kind: SourceKind) {
 
 /// Killed again and again while refused rows are sought: each row is where it belongs, once.
 async fn kills(kind: SourceKind) {
-    let mut world = World::new(Setup::new(kind)).await;
+    kills_in(World::new(Setup::new(kind)).await).await;
+}
+
+/// The same while changes of parts of them are laid over them.
+async fn kills_beside_partial_updates(kind: SourceKind) {
+    kills_in(minimal(kind).await).await;
+}
+
+async fn kills_in(mut world: World) {
     world.config = "[lease]\nttl = 2\n".into();
-    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL)"]).await;
+    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL, kali INT NOT NULL DEFAULT 0)"]).await;
     assert_eq!(world.run_to_end(&["--once"]).await.code, 0);
     let target = world.target().await;
     target.batch_execute("ALTER TABLE hasil ADD CONSTRAINT kecil CHECK (nilai % 50 <> 0)").await.unwrap();
     let rows: Vec<String> = (0..40)
-        .map(|n| {
+        .flat_map(|n| {
             let rows: Vec<String> = (n * 100..n * 100 + 100).map(|id| format!("({id}, {id})")).collect();
-            format!("INSERT INTO hasil VALUES {}", rows.join(", "))
+            let insert = format!("INSERT INTO hasil (id, nilai) VALUES {}", rows.join(", "));
+            [insert, format!("UPDATE hasil SET kali = kali + 1 WHERE id % 50 = 0 AND id <= {}", n * 100)]
         })
         .collect();
     world.run_on_one(&rows).await;
@@ -171,7 +180,7 @@ async fn kills(kind: SourceKind) {
     assert_eq!(found, "3921 78 0");
     target.batch_execute("ALTER TABLE hasil DROP CONSTRAINT kecil").await.unwrap();
     let replicator = world.replicate(&[]);
-    world.run(&["INSERT INTO hasil VALUES (5001, 1)"]).await;
+    world.run(&["INSERT INTO hasil (id, nilai) VALUES (5001, 1)"]).await;
     world.caught_up().await;
     let (code, out, err) = world.output(&["quarantine", "retry"]);
     assert_eq!(code, 0, "{out}{err}");
@@ -482,6 +491,7 @@ on_both! {
     a_constraint_on_the_target
     the_first_copy
     kills
+    kills_beside_partial_updates
     too_many
     partial_updates
     partial_updates_that_do_not_convert
