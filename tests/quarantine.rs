@@ -1,15 +1,16 @@
 //! Rows that cannot be applied are set aside, all others arrive, and a retry brings them once what refused them is gone.
 
 use crate::support::{Setup, World, on_both, tail};
-use sirenia::embedded::SourceKind;
+use crate::workload::numbers;
+use mysql_async::prelude::Queryable;
+use sirenia::embedded::{SourceKind, SourceOptions};
 use std::time::Duration;
 
 /// Key, operation and code of what is in quarantine, in the keys' order.
 async fn set_aside(world: &World) -> String {
     let sql = "SELECT coalesce(string_agg(concat_ws(' ', source_table, key_text, operation, code), ', '
                       ORDER BY source_table, length(key_text), key_text), '') FROM sirenia.quarantine";
-    let found: String = world.target().await.query_one(sql, &[]).await.unwrap().get(0);
-    found.replace(" : ", ":")
+    world.target().await.query_one(sql, &[]).await.unwrap().get(0)
 }
 
 async fn text(world: &World, sql: &str) -> String {
@@ -139,16 +140,25 @@ async fn the_first_copy(kind: SourceKind) {
 
 /// Killed again and again while refused rows are sought: each row is where it belongs, once.
 async fn kills(kind: SourceKind) {
-    let mut world = World::new(Setup::new(kind)).await;
+    kills_in(World::new(Setup::new(kind)).await).await;
+}
+
+/// The same while changes of parts of them are laid over them.
+async fn kills_beside_partial_updates(kind: SourceKind) {
+    kills_in(minimal(kind).await).await;
+}
+
+async fn kills_in(mut world: World) {
     world.config = "[lease]\nttl = 2\n".into();
-    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL)"]).await;
+    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL, kali INT NOT NULL DEFAULT 0)"]).await;
     assert_eq!(world.run_to_end(&["--once"]).await.code, 0);
     let target = world.target().await;
     target.batch_execute("ALTER TABLE hasil ADD CONSTRAINT kecil CHECK (nilai % 50 <> 0)").await.unwrap();
     let rows: Vec<String> = (0..40)
-        .map(|n| {
+        .flat_map(|n| {
             let rows: Vec<String> = (n * 100..n * 100 + 100).map(|id| format!("({id}, {id})")).collect();
-            format!("INSERT INTO hasil VALUES {}", rows.join(", "))
+            let insert = format!("INSERT INTO hasil (id, nilai) VALUES {}", rows.join(", "));
+            [insert, format!("UPDATE hasil SET kali = kali + 1 WHERE id % 50 = 0 AND id <= {}", n * 100)]
         })
         .collect();
     world.run_on_one(&rows).await;
@@ -170,7 +180,7 @@ async fn kills(kind: SourceKind) {
     assert_eq!(found, "3921 78 0");
     target.batch_execute("ALTER TABLE hasil DROP CONSTRAINT kecil").await.unwrap();
     let replicator = world.replicate(&[]);
-    world.run(&["INSERT INTO hasil VALUES (5001, 1)"]).await;
+    world.run(&["INSERT INTO hasil (id, nilai) VALUES (5001, 1)"]).await;
     world.caught_up().await;
     let (code, out, err) = world.output(&["quarantine", "retry"]);
     assert_eq!(code, 0, "{out}{err}");
@@ -193,4 +203,298 @@ async fn too_many(kind: SourceKind) {
     assert_eq!(text(&world, "SELECT count(*)::text FROM sirenia.quarantine").await, "3");
 }
 
-on_both! { a_constraint_on_the_target the_first_copy kills too_many }
+/// A source that logs parts of rows.
+async fn minimal(kind: SourceKind) -> World {
+    let setup = Setup::new(kind);
+    let options = SourceOptions { extra: vec!["--binlog-row-image=MINIMAL".into()], ..setup.options() };
+    World::with_options(setup, options).await
+}
+
+/// Changes of parts of rows that the target refuses: laid over what is known of the row, tried, set aside again.
+async fn partial_updates(kind: SourceKind) {
+    let world = minimal(kind).await;
+    world
+        .run(&[
+            "CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL, nama VARCHAR(20), isi LONGTEXT)",
+            "INSERT INTO hasil VALUES (1, 1, 'a', REPEAT('x', 100000)), (2, 2, 'b', 'isi 2'), (3, 3, 'c', 'isi 3'), (4, 4, 'd', NULL)",
+        ])
+        .await;
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    let target = world.target().await;
+    target.batch_execute("ALTER TABLE hasil ADD CONSTRAINT kecil CHECK (nilai < 100)").await.unwrap();
+    let rows: Vec<String> = (11..=16).map(|id| format!("({id}, 987654321, 'n{id}', 'isi {id}')")).collect();
+    world.run(&[&format!("INSERT INTO hasil VALUES {}", rows.join(", "))]).await;
+    world.caught_up().await;
+    // one that still does not fit, one that does now, each under its key and under another one
+    world
+        .run(&[
+            "UPDATE hasil SET nama = 'lagi' WHERE id = 11",
+            "UPDATE hasil SET nilai = 50 WHERE id = 12",
+            "UPDATE hasil SET id = 113 WHERE id = 13",
+            "UPDATE hasil SET id = 114, nilai = 60 WHERE id = 14",
+            "UPDATE hasil SET nama = 'sebelum' WHERE id = 15",
+            "DELETE FROM hasil WHERE id = 15",
+            // rows of which the target holds a version that fitted
+            "UPDATE hasil SET nilai = 987654322 WHERE id = 1",
+            "UPDATE hasil SET nama = 'baru' WHERE id = 1",
+            "UPDATE hasil SET id = 102, nilai = 987654323 WHERE id = 2",
+            "UPDATE hasil SET nama = NULL WHERE id = 102",
+            "UPDATE hasil SET nilai = 987654324 WHERE id = 3",
+            "UPDATE hasil SET nilai = 33 WHERE id = 3",
+        ])
+        .await;
+    world.caught_up().await;
+    assert!(replicator.is_running(), "{}", tail(&world.log()));
+    let aside = ["1", "11", "16", "102", "113"].map(|id| format!("hasil {{\"id\":{id}}} put 23514"));
+    assert_eq!(set_aside(&world).await, aside.join(", "));
+    let rows = "SELECT string_agg(concat_ws(' ', id, nilai, nama, length(isi)), ', ' ORDER BY id) FROM hasil";
+    let stands = "1 1 a 100000, 3 33 c 5, 4 4 d, 12 50 n12 6, 114 60 n14 6";
+    assert_eq!(text(&world, rows).await, stands);
+    let tried =
+        "SELECT concat_ws(' ', attempts, first_at < last_at, position LIKE '%binlog.0%') FROM sirenia.quarantine
+                  WHERE key_text LIKE '%11}'";
+    assert_eq!(text(&world, tried).await, "2 t t", "the newer version stands for the older one");
+
+    // the same in one transaction, beside rows that fit
+    let many: Vec<String> = (201..260).map(|id| format!("({id}, {}, 'x', 'y')", id % 100)).collect();
+    let transaction = [
+        "BEGIN",
+        "INSERT INTO hasil VALUES (21, 987654325, 'p', 'q'), (22, 987654326, 'p', 'q')",
+        &format!("INSERT INTO hasil VALUES {}", many.join(", ")),
+        "UPDATE hasil SET nama = 'p1' WHERE id = 21",
+        "UPDATE hasil SET nama = 'lagi' WHERE id > 250",
+        "UPDATE hasil SET id = 23 WHERE id = 21",
+        "UPDATE hasil SET isi = 'q1' WHERE id = 23",
+        "UPDATE hasil SET isi = 'q2' WHERE id IN (16, 113)",
+        "UPDATE hasil SET nilai = 7, isi = 'q3' WHERE id = 113",
+        "UPDATE hasil SET id = 116 WHERE id = 16",
+        "UPDATE hasil SET id = 16, nilai = 8 WHERE id = 116",
+        "UPDATE hasil SET nilai = 987654327 WHERE id = 4",
+        "UPDATE hasil SET id = 5 WHERE id = 4",
+        "INSERT INTO hasil VALUES (4, 44, 'd', 'baru')",
+        "COMMIT",
+    ];
+    world.run(&transaction).await;
+    world.caught_up().await;
+    let aside = ["1", "5", "11", "22", "23", "102"].map(|id| format!("hasil {{\"id\":{id}}} put 23514"));
+    assert_eq!(set_aside(&world).await, aside.join(", "), "{}", tail(&world.log()));
+    let rows = rows.replace("FROM hasil", "FROM hasil WHERE id < 200");
+    let stands = "1 1 a 100000, 3 33 c 5, 4 44 d 4, 12 50 n12 6, 16 8 n16 2, 113 7 n13 2, 114 60 n14 6";
+    assert_eq!(text(&world, &rows).await, stands);
+    let (code, out, err) = world.output(&["verify"]);
+    assert!(code == 1 && out.ends_with("ALL DIFFERENCES ARE IN QUARANTINE\n"), "{out}{err}");
+    assert!(!world.log().contains("98765432"), "a value is shown");
+
+    target.batch_execute("ALTER TABLE hasil DROP CONSTRAINT kecil").await.unwrap();
+    // a change takes a row out by itself, the others wait for a retry
+    world.run(&["UPDATE hasil SET nama = 'keluar' WHERE id = 22"]).await;
+    world.caught_up().await;
+    let (code, out, err) = world.output(&["quarantine", "retry"]);
+    assert!(code == 0 && out.contains("5 of 5 rows"), "{out}{err}");
+    world.assert_equal().await;
+    let (code, out, _) = world.output(&["verify"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(replicator.is_running());
+}
+
+/// The same of values that no column of the target holds, keys among them.
+async fn partial_updates_that_do_not_convert(kind: SourceKind) {
+    let world = minimal(kind).await;
+    world
+        .run(&[
+            "SET SESSION sql_mode = ''",
+            "CREATE TABLE besar (id BIGINT UNSIGNED PRIMARY KEY, jumlah BIGINT UNSIGNED, nama VARCHAR(20), lahir DATE)",
+            "INSERT INTO besar VALUES (1, 5, 'a', NULL), (2, 9223372036854775808, 'b', NULL),
+               (9223372036854775813, 1, 'c', NULL), (4, 4, 'd', '2020-01-02')",
+        ])
+        .await;
+    world
+        .run_on_one(&["SET SESSION sql_mode = ''".into(), "UPDATE besar SET lahir = '0000-00-00' WHERE id = 2".into()])
+        .await;
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    world
+        .run(&[
+            "UPDATE besar SET nama = 'bb' WHERE id = 2",
+            "UPDATE besar SET jumlah = 9223372036854775809 WHERE id = 1",
+            "UPDATE besar SET nama = 'aa' WHERE id = 1",
+            "UPDATE besar SET jumlah = 7 WHERE id = 9223372036854775813",
+            "UPDATE besar SET id = 9223372036854775814, nama = 'dd' WHERE id = 4",
+        ])
+        .await;
+    world.caught_up().await;
+    assert!(replicator.is_running(), "{}", tail(&world.log()));
+    let aside = ["1", "2", "9223372036854775813", "9223372036854775814"];
+    let aside = aside.map(|id| format!("besar {{\"id\":{id}}} put out_of_range"));
+    assert_eq!(set_aside(&world).await, aside.join(", "));
+    let rows = "SELECT string_agg(concat_ws(' ', id, jumlah, nama, lahir), ', ' ORDER BY id) FROM besar";
+    assert_eq!(text(&world, rows).await, "1 5 a");
+    world
+        .run(&[
+            "UPDATE besar SET jumlah = 8 WHERE id IN (1, 2)",
+            "UPDATE besar SET id = 3 WHERE id = 9223372036854775813",
+            "UPDATE besar SET id = 4 WHERE id = 9223372036854775814",
+        ])
+        .await;
+    world.caught_up().await;
+    assert_eq!(set_aside(&world).await, "", "{}", tail(&world.log()));
+    assert_eq!(text(&world, rows).await, "1 8 aa, 2 8 bb, 3 7 c, 4 4 dd 2020-01-02");
+    // a value that was changed to fit is recorded when its row is written
+    let recorded = "SELECT string_agg(concat_ws(' ', column_name, key, reason, policy), ', ') FROM sirenia.sanitized";
+    assert_eq!(text(&world, recorded).await, "lahir {\"id\":2} zero_date null");
+    world.run(&["UPDATE besar SET lahir = NULL WHERE id = 2"]).await;
+    world.caught_up().await;
+    world.assert_equal().await;
+    let (code, out, _) = world.output(&["verify"]);
+    assert_eq!(code, 0, "{out}");
+}
+
+/// Beside masks, native enums and tables that are copied from one view, whole rows and parts: what is refused is set aside,
+/// the rest arrives.
+async fn masks_enums_and_exact_copies(kind: SourceKind) {
+    let mut world = minimal(kind).await;
+    let key = world.source.folder().path().join("kunci");
+    std::fs::write(&key, "kunci rahasia yang panjang sekali\n").unwrap();
+    world.config = format!(
+        "[lease]\nttl = 2\n[mask]\nkey_file = \"{}\"\n[tables.rules.pasien.columns]\nnik = {{ mask = \"hmac\" }}\n\
+         alamat = {{ mask = \"null\" }}\n[types]\nenum = \"native\"\n",
+        key.display()
+    );
+    let large = 9_223_372_036_854_775_808_u64;
+    world
+        .run(&[
+            "CREATE TABLE pasien (id INT PRIMARY KEY, nik VARCHAR(40) UNIQUE, alamat VARCHAR(40), status ENUM('baru','lama'),
+               jumlah BIGINT UNSIGNED)",
+            &format!(
+                "INSERT INTO pasien VALUES (1, 'rahasia 1', 'rahasia', 'baru', 1), (2, 'rahasia 2', 'rahasia', 'lama', {large})"
+            ),
+            "CREATE TABLE induk (id INT PRIMARY KEY, nilai INT)",
+            "CREATE TABLE anak (id INT PRIMARY KEY, induk_id INT, nilai INT,
+               FOREIGN KEY (induk_id) REFERENCES induk (id) ON UPDATE CASCADE)",
+            "CREATE TABLE mesin_lama (id INT PRIMARY KEY, nilai INT) ENGINE=MyISAM",
+            "INSERT INTO induk VALUES (1, 1), (2, 2)",
+            "INSERT INTO anak VALUES (1, 1, 1), (2, 1, 987654321), (3, 2, 3)",
+            "INSERT INTO mesin_lama VALUES (1, 1), (2, 987654321), (3, 3)",
+        ])
+        .await;
+    let target = world.target().await;
+    target
+        .batch_execute(
+            "CREATE TABLE anak (id integer NOT NULL, induk_id integer, nilai integer CONSTRAINT kecil CHECK (nilai < 100));
+             CREATE TABLE mesin_lama (id integer NOT NULL, nilai integer CONSTRAINT kecil CHECK (nilai < 100))",
+        )
+        .await
+        .unwrap();
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    assert_eq!(
+        set_aside(&world).await,
+        "anak {\"id\":2} put 23514, mesin_lama {\"id\":2} put 23514, pasien {\"id\":2} put out_of_range",
+        "{}",
+        tail(&world.log())
+    );
+    target.batch_execute("ALTER TABLE pasien ADD CONSTRAINT bukan_lama CHECK (status <> 'lama')").await.unwrap();
+    world
+        .run(&[
+            "INSERT INTO pasien VALUES (3, 'rahasia 3', 'rahasia', 'lama', 3), (4, 'rahasia 4', NULL, 'baru', 4), (5, NULL, NULL, NULL, 5)",
+            "UPDATE pasien SET status = 'lama', nik = 'rahasia 6' WHERE id = 1",
+            "INSERT INTO anak VALUES (4, 2, 4), (5, 2, 987654321)",
+            "INSERT INTO mesin_lama VALUES (4, 987654321), (5, 5)",
+            "UPDATE mesin_lama SET nilai = 2 WHERE id = 2",
+        ])
+        .await;
+    world.caught_up().await;
+    assert_eq!(
+        set_aside(&world).await,
+        "anak {\"id\":2} put 23514, anak {\"id\":5} put 23514, mesin_lama {\"id\":4} put 23514, pasien {\"id\":1} put 23514, \
+         pasien {\"id\":2} put out_of_range, pasien {\"id\":3} put 23514",
+        "{}",
+        tail(&world.log())
+    );
+    let there =
+        "SELECT concat_ws('|', (SELECT string_agg(concat_ws(' ', id, status, jumlah), ',' ORDER BY id) FROM pasien),
+                   (SELECT string_agg(concat_ws(' ', id, induk_id, nilai), ',' ORDER BY id) FROM anak),
+                   (SELECT string_agg(concat_ws(' ', id, nilai), ',' ORDER BY id) FROM mesin_lama))";
+    assert_eq!(text(&world, there).await, "1 baru 1,4 baru 4,5 5|1 1 1,3 2 3,4 2 4|1 1,2 2,3 3,5 5");
+    // neither the quarantine nor what people read holds what is masked
+    let shown = "SELECT count(*)::text FROM sirenia.quarantine WHERE position('rahasia'::bytea IN image) > 0";
+    assert_eq!(text(&world, shown).await, "0");
+    let (_, listed, _) = world.output(&["quarantine", "list"]);
+    assert!(!listed.contains("rahasia") && !world.log().contains("rahasia "), "{listed}");
+    let (code, out, err) = world.output(&["verify"]);
+    assert!(code == 1 && out.ends_with("ALL DIFFERENCES ARE IN QUARANTINE\n"), "{out}{err}");
+
+    // a part of the row that does not convert brings it out, its hash comes from the image
+    target
+        .batch_execute(
+            "ALTER TABLE pasien DROP CONSTRAINT bukan_lama; ALTER TABLE anak DROP CONSTRAINT kecil;
+             ALTER TABLE mesin_lama DROP CONSTRAINT kecil",
+        )
+        .await
+        .unwrap();
+    world.run(&["UPDATE pasien SET jumlah = 2 WHERE id = 2"]).await;
+    world.caught_up().await;
+    let (code, out, err) = world.output(&["quarantine", "retry"]);
+    assert!(code == 0 && out.contains("5 of 5 rows"), "{out}{err}");
+    assert_eq!(set_aside(&world).await, "");
+    let (code, out, err) = world.output(&["verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(replicator.is_running());
+}
+
+/// A transaction larger than the memory, in slices: what an earlier slice has set aside a later one changes in part.
+async fn a_sliced_transaction(kind: SourceKind) {
+    let mut world = minimal(kind).await;
+    world.config = "[apply]\nmemory = \"16MB\"\n".into();
+    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL, nama VARCHAR(20), isi TEXT)"]).await;
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    let target = world.target().await;
+    target.batch_execute("ALTER TABLE hasil ADD CONSTRAINT kecil CHECK (nilai < 100)").await.unwrap();
+    let rows = |from: u32| {
+        let nilai = "IF(n % 3000 IN (5, 6, 7, 2999), 987654321, n % 100)";
+        format!(
+            "INSERT INTO hasil SELECT n, {nilai}, 'x', REPEAT('y', 1000) FROM (SELECT {from} + n AS n FROM {}) AS a",
+            numbers(6000)
+        )
+    };
+    world
+        .run(&[
+            "BEGIN",
+            &rows(0),
+            "UPDATE hasil SET nama = 'lagi' WHERE id = 5",
+            &rows(10_000),
+            "UPDATE hasil SET nilai = 1 WHERE id = 6",
+            "UPDATE hasil SET id = 90001 WHERE id = 7",
+            "UPDATE hasil SET isi = 'pendek' WHERE id IN (5, 8, 90001)",
+            "DELETE FROM hasil WHERE id = 2999",
+            "COMMIT",
+        ])
+        .await;
+    world.caught_up().await;
+    let bad = [5, 3005, 3006, 3007, 5999, 11999, 12005, 12006, 12007, 14999, 15005, 15006, 15007, 90001];
+    let aside = bad.map(|id| format!("hasil {{\"id\":{id}}} put 23514"));
+    assert_eq!(set_aside(&world).await, aside.join(", "), "{}", tail(&world.log()));
+    let rows = "SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE nilai = 1 AND id = 6), count(*) FILTER (WHERE isi = 'pendek'))
+                  FROM hasil";
+    let count: u64 = world.source().await.query_first("SELECT COUNT(*) FROM hasil").await.unwrap().unwrap();
+    assert_eq!(text(&world, rows).await, format!("{} 1 1", count - bad.len() as u64));
+    target.batch_execute("ALTER TABLE hasil DROP CONSTRAINT kecil").await.unwrap();
+    let (code, out, err) = world.output(&["quarantine", "retry"]);
+    assert_eq!(code, 0, "{out}{err}");
+    world.assert_equal().await;
+    assert!(replicator.is_running());
+}
+
+on_both! {
+    a_constraint_on_the_target
+    the_first_copy
+    kills
+    kills_beside_partial_updates
+    too_many
+    partial_updates
+    partial_updates_that_do_not_convert
+    masks_enums_and_exact_copies
+    a_sliced_transaction
+}

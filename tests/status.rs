@@ -1,10 +1,10 @@
 //! What a running instance says of itself, over HTTP and by `sirenia status`, and how it ends when it is told to.
 
+use crate::support::http::get;
 use crate::support::{DATABASE, Setup, Watch, World, on_both, tail};
 use crate::workload::{before, numbers, random_load, schema};
 use serde_json::Value;
 use sirenia::embedded::{SourceKind, free_port};
-use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -56,16 +56,6 @@ fn status(world: &World) -> Option<Value> {
 async fn status_until(world: &World, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut watch = Watch::new(world);
     watch.until(format!("status with {what}"), async |_| status(world).filter(|view| wanted(view))).await
-}
-
-/// Status code and body of a GET.
-fn get(port: u16, path: &str) -> (u16, String) {
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("HTTP answers");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("ask");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
-    (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status code"), body.to_owned())
 }
 
 async fn status_says_all(kind: SourceKind) {

@@ -94,7 +94,7 @@ impl Batcher {
 
 /// While rows are copied in chunks, a row whose key changes may be missed under both keys; only a whole image mends that.
 #[cold]
-fn moved_while_copied(table: &TableName) -> Error {
+pub(super) fn moved_while_copied(table: &TableName) -> Error {
     Error::new(
         ErrorKind::UnsupportedEvent,
         format!("a row of {table} changed its key while the table was copied, and its image is partial"),

@@ -63,6 +63,9 @@ pub struct Aside {
     pub key: Vec<u8>,
     /// The row that is set aside; none: the key is gone from the source.
     pub entry: Option<Entry>,
+    /// The entry's image is of what a partial update has changed in the row that had this key before, be it in quarantine or
+    /// on the target; none where the image is of a whole row.
+    pub part_of: Option<Vec<u8>>,
 }
 
 impl Aside {

@@ -15,7 +15,6 @@ use super::{Arena, Span};
 use crate::change::not_in_the_image;
 use crate::copy_format as copy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident;
 use crate::mapping::RowTest;
 use crate::policy::{Policies, Policy};
 use crate::schema::LeftOut;
@@ -143,11 +142,9 @@ impl Converter {
     }
 
     /// Appends what a partial update changes, as [`super::patch`] says; none when it changes no column that is carried.
-    /// What both images carry and is equal was not changed.
     ///
     /// # Errors
-    /// As [`Converter::tuple`]; [`ErrorKind::UnsupportedEvent`] when a column is carried of which the images do not tell
-    /// whether it was changed.
+    /// As [`Converter::tuple`] and [`Converter::changes`].
     pub fn patch(
         &mut self,
         before: &[ValueRef<'_>],
@@ -155,34 +152,43 @@ impl Converter {
         arena: &mut Arena,
     ) -> Result<Option<Span>> {
         let start = arena.bytes.len();
-        self.changed.clear();
+        if self.changes(before, after)?.is_empty() {
+            return Ok(None);
+        }
         arena.bytes.resize(start + patch::set_bytes(self.carried.len()), 0);
         for (position, source) in self.carried.iter().enumerate() {
+            if self.changed.contains(source) {
+                patch::put(&mut arena.bytes[start..], position);
+            }
+        }
+        let patch = self.table.append(&self.changed, after, &mut self.scratch, Some(&mut self.tally), arena, start);
+        self.end_row(patch.is_ok(), after);
+        patch.map(Some)
+    }
+
+    /// The columns, by their positions in the source table and in the plan's order, that a partial update changes. What both
+    /// images carry and is equal was not changed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnsupportedEvent`] when a column is carried of which the images do not tell whether it was changed.
+    pub fn changes(&mut self, before: &[ValueRef<'_>], after: &[ValueRef<'_>]) -> Result<&[usize]> {
+        self.changed.clear();
+        for source in &self.carried {
             let (old, new) = (before.get(*source), after.get(*source));
             match new {
                 Some(ValueRef::Absent) => {
                     let column = &self.table.plan.source.columns[*source];
                     let untold = column.generated && column.left_out == LeftOut::Unknown;
                     if column.left_out == LeftOut::Always || untold {
-                        arena.bytes.truncate(start);
                         return Err(self.table.lacks(*source));
                     }
                 }
                 // floats that are equal may differ in their bits
                 Some(new) if old == Some(new) && !matches!(new, ValueRef::Float(_) | ValueRef::Double(_)) => {}
-                _ => {
-                    patch::put(&mut arena.bytes[start..], position);
-                    self.changed.push(*source);
-                }
+                _ => self.changed.push(*source),
             }
         }
-        if self.changed.is_empty() {
-            arena.bytes.truncate(start);
-            return Ok(None);
-        }
-        let patch = self.table.append(&self.changed, after, &mut self.scratch, Some(&mut self.tally), arena, start);
-        self.end_row(patch.is_ok(), after);
-        patch.map(Some)
+        Ok(&self.changed)
     }
 
     /// Appends the row as one tuple: the number of fields and the fields, in the order of the plan's columns.
@@ -344,17 +350,19 @@ impl Table {
         let unique = planned.is_some_and(|planned| planned.unique);
         let kind = if policy == Policy::Quarantine { ErrorKind::Unfit } else { ErrorKind::Value };
         let place = if unique { " in a key or unique index" } else { "" };
+        // a table keeps the types it was copied with
+        let anew = |setting: &str| {
+            format!(
+                "correct the row on the source, or `{setting}` under [types] and copy anew: `sirenia reset --yes` and \
+                 `sirenia run`"
+            )
+        };
         let error = Error::new(kind, format!("{}.{}: {reason}{place}", self.plan.source.name, column.name))
             .with_code(reason.name());
         match reason {
-            Reason::OutOfRange => error.with_hint(format!(
-                "ALTER TABLE {} ALTER COLUMN {} TYPE numeric(20,0) on the target, and `bigint_unsigned = \"numeric\"` \
-                 under [types]",
-                self.plan.target.sql(),
-                ident::postgres(planned.map_or(&column.name, |planned| &planned.name)),
-            )),
-            Reason::NotBoolean => error.with_hint("`tinyint1 = \"smallint\"` under [types]"),
-            Reason::NotTimeOfDay => error.with_hint("map the column to interval"),
+            Reason::OutOfRange => error.with_hint(anew("bigint_unsigned = \"numeric\"")),
+            Reason::NotBoolean => error.with_hint(anew("tinyint1 = \"smallint\"")),
+            Reason::NotTimeOfDay => error.with_hint(anew("time = \"interval\"")),
             Reason::TooLong => error.with_hint("exclude the column with `exclude_columns`"),
             _ if unique => error
                 .detail("changed to fit, two different values could become one")

@@ -147,7 +147,7 @@ fn encode(table: usize, converter: &mut Converter, rows: &[Vec<Value>], arena: &
                     Ok(span) => arena.get(span).to_vec(),
                     Err(_) => converter.raw_key(&values)?,
                 };
-                let image = image::of_row(&plan, &values)?;
+                let image = image::of_row(converter, |_| true, &values, arena)?;
                 let key_text = converter.key_text(&values).map(String::from);
                 let entry = Entry { key_text, ..Entry::new(Operation::Put, &error, SNAPSHOT.into(), Some(image)) };
                 encoded.aside.push((key, entry));

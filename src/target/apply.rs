@@ -177,8 +177,9 @@ impl Writer {
             let mark = self.client.batch_execute("SAVEPOINT sirenia_slice").await;
             mark.map_err(|e| classify(e, "begin a slice"))?;
         }
-        self.books.begin(batch, &self.plans)?;
-        match self.segments(&batch.segments, &batch.arena).await {
+        let in_parts = self.books.begin(batch);
+        match if in_parts { Ok(()) } else { self.segments(&batch.segments, &batch.arena).await } {
+            Ok(()) if in_parts => self.in_parts(batch).await?,
             Ok(()) => self.books.walk(batch, 0..batch.log.len()),
             Err(error) if error.kind() == ErrorKind::TargetData => {
                 self.pending.rows = rows;

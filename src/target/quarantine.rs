@@ -7,6 +7,7 @@ use super::copy::{Fields, Raw, field_value};
 use super::error::on;
 use crate::convert::aside::{Entry, Operation};
 use crate::convert::plan::TablePlan;
+use crate::copy_format;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName};
 use hashbrown::HashSet;
@@ -82,14 +83,17 @@ pub async fn put<C: GenericClient + Sync>(
 }
 
 /// The key as JSON, from the target's key fields.
-async fn key_text<C: GenericClient + Sync>(client: &C, plan: &TablePlan, key: &[u8]) -> Result<String> {
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn key_text<C: GenericClient + Sync>(client: &C, plan: &TablePlan, key: &[u8]) -> Result<String> {
     let columns: Vec<_> = plan.key.iter().map(|position| &plan.columns[*position]).collect();
     let members = (1..)
         .zip(&columns)
-        .map(|(n, column)| format!("'{}', ${n}::{}", column.name.replace('\'', "''"), column.ty.sql()));
-    let sql = format!("SELECT json_build_object({})::text", members.collect::<Vec<_>>().join(", "));
-    let fields: Vec<Option<Raw>> =
-        Fields::of_key(key).map(|field| field_value(field).map(|value| Raw(value.to_vec()))).collect();
+        .map(|(n, column)| format!("${n}::{} AS {}", column.ty.sql(), ident::postgres(&column.name)));
+    // without blanks, as the program itself writes keys
+    let sql = format!("SELECT row_to_json(k)::text FROM (SELECT {}) AS k", members.collect::<Vec<_>>().join(", "));
+    let fields: Vec<Option<Raw>> = Fields::of_key(key).map(raw).collect();
     let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|field| field as _).collect();
     let row = client.query_one(&sql, &parameters).await.map_err(on("reading a key"))?;
     Ok(row.get(0))
@@ -212,6 +216,8 @@ pub struct Marked {
     pub table: TableName,
     /// Its key in quarantine.
     pub key: Vec<u8>,
+    /// The key as JSON.
+    pub key_text: Option<String>,
     /// What is to be done.
     pub operation: Operation,
     /// The row.
@@ -225,7 +231,7 @@ pub struct Marked {
 pub async fn marked<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Result<Vec<Marked>> {
     let rows = client
         .query(
-            "SELECT id, source_database, source_table, key, operation, image FROM sirenia.quarantine
+            "SELECT id, source_database, source_table, key, operation, image, key_text FROM sirenia.quarantine
               WHERE pipeline = $1 AND retry_requested_at IS NOT NULL ORDER BY id LIMIT 100",
             &[&pipeline],
         )
@@ -237,6 +243,7 @@ pub async fn marked<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Resu
         key: row.get(3),
         operation: if row.get::<_, &str>(4) == "remove" { Operation::Remove } else { Operation::Put },
         image: row.get(5),
+        key_text: row.get(6),
     };
     Ok(rows.iter().map(marked).collect())
 }
@@ -257,6 +264,65 @@ pub async fn tried<C: GenericClient + Sync>(client: &C, id: i64, error: &Error) 
     Ok(())
 }
 
+/// The image of a row in quarantine; none where the row is not there or is only to be removed.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn image_of<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>> {
+    let row = client
+        .query_opt(
+            "SELECT image FROM sirenia.quarantine WHERE pipeline = $1 AND source_database = $2 AND source_table = $3
+                AND sha256(key) = sha256($4)",
+            &[&pipeline, &table.database, &table.table, &key],
+        )
+        .await
+        .map_err(on("reading the quarantine"))?;
+    Ok(row.and_then(|row| row.get(0)))
+}
+
+/// The tuple that stands on the target under a key.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn row_of<C: GenericClient + Sync>(client: &C, plan: &TablePlan, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
+    let (matches, fields) = by_key(plan, key);
+    let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|field| field as _).collect();
+    let sql = format!("SELECT {names} FROM {} WHERE {matches}", plan.target.sql());
+    let row = client.query_opt(&sql, &parameters).await.map_err(on(&format!("read a row of {}", plan.target)))?;
+    let Some(row) = row else { return Ok(None) };
+    let mut tuple = Vec::new();
+    copy_format::tuple_header(&mut tuple, row.len() as u16);
+    for at in 0..row.len() {
+        match row.get::<_, Option<Raw>>(at) {
+            Some(Raw(value)) => {
+                tuple.extend_from_slice(&(value.len() as u32).to_be_bytes());
+                tuple.extend_from_slice(&value);
+            }
+            None => copy_format::null(&mut tuple),
+        }
+    }
+    Ok(Some(tuple))
+}
+
+/// A condition that finds a key, and its parameters.
+fn by_key(plan: &TablePlan, key: &[u8]) -> (String, Vec<Option<Raw>>) {
+    let matches = (1..).zip(&plan.key).map(|(n, position)| {
+        let column = &plan.columns[*position];
+        format!("{} = ${n}::{}", ident::postgres(&column.name), column.ty.sql())
+    });
+    (matches.collect::<Vec<_>>().join(" AND "), Fields::of_key(key).map(raw).collect())
+}
+
+fn raw(field: &[u8]) -> Option<Raw> {
+    field_value(field).map(|value| Raw(value.to_vec()))
+}
+
 /// `INSERT` of one tuple and `DELETE` of one key, for rows that are applied one by one.
 ///
 /// # Errors
@@ -267,14 +333,9 @@ pub async fn apply_one<C: GenericClient + Sync>(
     key: &[u8],
     tuple: Option<&[u8]>,
 ) -> Result<()> {
-    let raw = |field: &[u8]| field_value(field).map(|value| Raw(value.to_vec()));
     let target = plan.target.sql();
-    let matches = (1..).zip(&plan.key).map(|(n, position)| {
-        let column = &plan.columns[*position];
-        format!("{} = ${n}::{}", ident::postgres(&column.name), column.ty.sql())
-    });
-    let delete = format!("DELETE FROM {target} WHERE {}", matches.collect::<Vec<_>>().join(" AND "));
-    let fields: Vec<Option<Raw>> = Fields::of_key(key).map(raw).collect();
+    let (matches, fields) = by_key(plan, key);
+    let delete = format!("DELETE FROM {target} WHERE {matches}");
     let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|field| field as _).collect();
     client.execute(&delete, &parameters).await.map_err(on(&format!("remove a row of {}", plan.target)))?;
     let Some(tuple) = tuple else { return Ok(()) };

@@ -1,5 +1,6 @@
 //! Servers, the replicator as a child process, and waiting for it: what every integration test stands on.
 
+pub mod http;
 pub mod oracle;
 pub mod outcome;
 pub mod watch;

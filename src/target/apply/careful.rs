@@ -4,11 +4,15 @@
 //! savepoint; a range that is refused is halved, down to the one change, whose row goes to quarantine. What stands on the
 //! target under its key stays as it is. [`Books`] keep the keys in quarantine in memory: a later change of such a key that
 //! is applied takes it out, in the same transaction, and does not have to find the row. Other keys cost nothing.
+//!
+//! Changes of parts of such rows are [`partial`]'s. Each stands alone between two ranges, since the row that it changes is
+//! known only when everything before it has been done.
+
+mod partial;
 
 use super::{Batch, Connection, Writer, classify};
 use crate::batch::Change;
 use crate::convert::aside::{Entry, Operation};
-use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::convert::{Arena, image};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +31,8 @@ pub(super) struct Books {
     pending: HashMap<(usize, Vec<u8>), Option<Entry>>,
     /// Keys that the batch in hand sets aside at some time.
     noted: Keys,
+    /// How many of the batch's rows that are set aside have been gone along.
+    settled: usize,
     /// Most keys of one table.
     most: usize,
     changed: bool,
@@ -34,36 +40,37 @@ pub(super) struct Books {
 
 impl Books {
     pub(super) fn new(keys: Keys, most: usize) -> Self {
-        Self { noted: vec![Default::default(); keys.len()], keys, pending: HashMap::new(), most, changed: true }
+        let noted = vec![Default::default(); keys.len()];
+        Self { noted, keys, pending: HashMap::new(), settled: 0, most, changed: true }
     }
 
-    /// Begins a batch.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnsupportedEvent`] when a partial image changes a row in quarantine: what the row is as a whole is not
-    /// known here, and a version of it that stands on the target is old.
-    pub(super) fn begin(&mut self, batch: &Batch, plans: &[Arc<TablePlan>]) -> Result<()> {
+    /// Begins a batch. Whether it has to be applied in parts: a part of a row changes that is in quarantine, or that does
+    /// not convert.
+    pub(super) fn begin(&mut self, batch: &Batch) -> bool {
+        self.settled = 0;
         self.noted.iter_mut().for_each(|keys| keys.clear());
         for aside in batch.aside.iter().filter(|aside| aside.entry.is_some()) {
             self.noted[aside.table].insert(aside.key.clone());
         }
-        let idle = |keys: &Keys| keys.iter().all(|keys| keys.is_empty());
-        if idle(&self.keys) && idle(&self.noted) {
-            return Ok(());
-        }
-        for change in &batch.log {
-            if let Change::Patch { table, key, moved, .. } = *change
-                && std::iter::once(key).chain(moved).any(|key| self.knows(table, batch.arena.get(key)))
-            {
-                let name = &plans[table].source.name;
-                let message = format!("a partial row image changes a row of {name} that is in quarantine");
-                return Err(Error::new(ErrorKind::UnsupportedEvent, message).with_hint(
-                    "mend what refuses the row and `sirenia quarantine retry`, then start again; \
-                     SET GLOBAL binlog_row_image = 'FULL' keeps it from happening again",
-                ));
-            }
-        }
-        Ok(())
+        batch.aside.iter().any(|aside| aside.part_of.is_some())
+            || (!self.idle() && (0..batch.log.len()).any(|at| self.patches_known(batch, at)))
+    }
+
+    fn idle(&self) -> bool {
+        self.keys.iter().chain(&self.noted).all(|keys| keys.is_empty())
+    }
+
+    /// Whether a change is of a part of a row that is or was in quarantine.
+    fn patches_known(&self, batch: &Batch, at: usize) -> bool {
+        let Change::Patch { table, key, moved, .. } = batch.log[at] else { return false };
+        std::iter::once(key).chain(moved).any(|key| self.knows(table, batch.arena.get(key)))
+    }
+
+    /// Whether something has to be done right before a change or with it alone.
+    fn stands_alone(&self, batch: &Batch, at: usize) -> bool {
+        let first = batch.aside.partition_point(|aside| aside.behind < at);
+        let mut before = batch.aside[first..].iter().take_while(|aside| aside.behind == at);
+        before.any(|aside| aside.part_of.is_some()) || self.patches_known(batch, at)
     }
 
     fn knows(&self, table: usize, key: &[u8]) -> bool {
@@ -79,25 +86,27 @@ impl Books {
 
     /// Goes along changes that were applied.
     pub(super) fn walk(&mut self, batch: &Batch, range: Range<usize>) {
-        let idle = |keys: &Keys| keys.iter().all(|keys| keys.is_empty());
-        if batch.aside.is_empty() && idle(&self.keys) && idle(&self.noted) {
+        if batch.aside.is_empty() && self.idle() {
             return;
         }
         for at in range {
             self.set_aside_before(batch, at);
-            if let Change::Put { table, key, .. } | Change::Remove { table, key } = batch.log[at]
-                && self.knows(table, batch.arena.get(key))
-            {
-                self.set(table, batch.arena.get(key), None);
+            let key = match batch.log[at] {
+                Change::Put { table, key, .. } | Change::Remove { table, key } => (table, key),
+                Change::Patch { table, moved: Some(key), .. } => (table, key),
+                _ => continue,
+            };
+            if self.knows(key.0, batch.arena.get(key.1)) {
+                self.set(key.0, batch.arena.get(key.1), None);
             }
         }
     }
 
-    /// What stands in source order right before a change of the log.
+    /// What stands in source order before a change of the log, as far as it is of whole rows.
     pub(super) fn set_aside_before(&mut self, batch: &Batch, at: usize) {
-        let first = batch.aside.partition_point(|aside| aside.behind < at);
-        for aside in batch.aside[first..].iter().take_while(|aside| aside.behind == at) {
+        while let Some(aside) = batch.aside.get(self.settled).filter(|aside| aside.behind <= at) {
             self.set(aside.table, &aside.key, aside.entry.clone());
+            self.settled += 1;
         }
     }
 
@@ -156,13 +165,35 @@ impl Writer {
     pub(super) async fn careful(&mut self, batch: &mut Batch, refused: &Error, slice: bool) -> Result<()> {
         tracing::warn!(changes = batch.log.len(), "{refused}; applying these changes in parts to find which");
         run(&self.client, if slice { "ROLLBACK TO SAVEPOINT sirenia_slice" } else { "ROLLBACK" }).await?;
-        if !slice {
-            run(&self.client, "BEGIN").await?;
+        self.in_transaction = slice;
+        self.books.pending.clear();
+        self.books.settled = 0;
+        self.in_parts(batch).await
+    }
+
+    /// Applies a batch in ranges, halving those that are refused.
+    pub(super) async fn in_parts(&mut self, batch: &mut Batch) -> Result<()> {
+        if let Some(begin) = self.begin() {
+            begin.await?;
         }
         self.in_transaction = true;
-        self.books.pending.clear();
-        let mut ranges = Vec::from_iter(std::iter::once(0..batch.log.len()));
+        let mut ranges = Vec::from_iter(std::iter::once(0..batch.log.len()).filter(|range| !range.is_empty()));
         while let Some(range) = ranges.pop() {
+            let (at, behind) = (range.start, range.start + 1);
+            let plain = self.books.idle() && batch.aside.is_empty();
+            if let Some(next) = (behind..range.end).find(|at| !plain && self.books.stands_alone(batch, *at)) {
+                ranges.extend([next..range.end, range.start..next]);
+                continue;
+            }
+            self.settle_aside(batch, at).await?;
+            let alone = self.books.patches_known(batch, at);
+            if alone && behind < range.end {
+                ranges.push(behind..range.end);
+            }
+            if alone && self.lay_change(batch, at).await? {
+                continue;
+            }
+            let range = if alone { at..behind } else { range };
             let rows = self.pending.rows;
             run(&self.client, "SAVEPOINT sirenia_range").await?;
             let segments = self.merge(batch, range.clone());
@@ -178,14 +209,13 @@ impl Writer {
                         let middle = range.start + range.len() / 2;
                         ranges.extend([middle..range.end, range.start..middle]);
                     } else {
-                        self.books.set_aside_before(batch, range.start);
-                        self.set_aside(batch, range.start, error)?;
+                        self.set_aside(batch, range.start, error).await?;
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        self.settle_aside(batch, batch.log.len()).await
     }
 
     fn merge(&self, batch: &mut Batch, range: Range<usize>) -> Vec<merge::Segment> {
@@ -199,24 +229,30 @@ impl Writer {
     }
 
     /// One change that the target refuses.
-    fn set_aside(&mut self, batch: &Batch, at: usize, error: Error) -> Result<()> {
+    async fn set_aside(&mut self, batch: &Batch, at: usize, error: Error) -> Result<()> {
         let (table, key, tuple) = match batch.log[at] {
             Change::Put { table, key, tuple, .. } => (table, key, Some(tuple)),
             Change::Remove { table, key } => (table, key, None),
+            Change::Patch { .. } => return self.lay_patch(batch, at, None).await,
             // a row without a key could not be found again; a cascade concerns rows that are not known here
             _ => {
                 let hint = "mend what refuses it on the target (a constraint, a trigger), then start again";
                 return Err(Error::new(ErrorKind::TargetConflict, error.to_string()).with_hint(hint));
             }
         };
-        let plan = &self.plans[table];
         let operation = if tuple.is_some() { Operation::Put } else { Operation::Remove };
-        let image = tuple.map(|tuple| image::of_tuple(plan, batch.arena.get(tuple))).transpose()?;
+        let image = tuple.map(|tuple| image::of_tuple(&self.plans[table], batch.arena.get(tuple))).transpose()?;
         let entry = Entry::new(operation, &error, self.position.to_string().into(), image);
-        self.books.set(table, batch.arena.get(key), Some(entry));
+        self.note(table, batch.arena.get(key), entry)
+    }
+
+    /// A row that is to be set aside; an error when they are too many.
+    fn note(&mut self, table: usize, key: &[u8], entry: Entry) -> Result<()> {
+        let error = entry.error.clone();
+        self.books.set(table, key, Some(entry));
         let waiting = self.books.pending.keys().filter(|(other, _)| *other == table).count();
         if waiting > self.books.most {
-            return Err(quarantine::too_many(&plan.source.name, self.books.most, &error.to_string()));
+            return Err(quarantine::too_many(&self.plans[table].source.name, self.books.most, &error));
         }
         Ok(())
     }
@@ -243,7 +279,12 @@ impl Writer {
         use ErrorKind as K;
         let table = self.plans.iter().position(|plan| plan.source.name == marked.table);
         match self.try_again(table, marked).await {
-            Ok(()) => {
+            Ok(mut converter) => {
+                if let (Some(table), Some(converter)) = (table, &mut converter) {
+                    self.in_transaction = true;
+                    self.record_restored(table, converter, &marked.key, marked.key_text.as_ref()).await?;
+                    self.in_transaction = false;
+                }
                 quarantine::clear(&*self.client, &self.pipeline, &marked.table, &[marked.key.as_slice()]).await?;
                 run(&self.client, "COMMIT").await?;
                 if let Some(table) = table {
@@ -264,16 +305,20 @@ impl Writer {
         Ok(())
     }
 
-    async fn try_again(&self, table: Option<usize>, marked: &Marked) -> Result<()> {
+    /// The converter of the image, if there is one, tells what was changed to fit.
+    async fn try_again(&self, table: Option<usize>, marked: &Marked) -> Result<Option<Converter>> {
         let plan = table.map(|table| &self.plans[table]).ok_or_else(|| {
             Error::new(ErrorKind::SchemaMismatch, format!("{} is not carried any more", marked.table))
         })?;
         let Some(image) = &marked.image else {
-            return quarantine::apply_one(&*self.client, plan, &marked.key, None).await;
+            quarantine::apply_one(&*self.client, plan, &marked.key, None).await?;
+            return Ok(None);
         };
         let mut arena = Arena::default();
-        let (key, tuple) = image::restore(image, &mut Converter::compile(Arc::clone(plan))?, &mut arena)?;
-        quarantine::apply_one(&*self.client, plan, arena.get(key), Some(arena.get(tuple))).await
+        let mut converter = Converter::compile(Arc::clone(plan))?;
+        let (key, tuple) = image::restore(image, &mut converter, &mut arena)?;
+        quarantine::apply_one(&*self.client, plan, arena.get(key), Some(arena.get(tuple))).await?;
+        Ok(Some(converter))
     }
 }
 
