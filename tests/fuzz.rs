@@ -97,7 +97,7 @@ macro_rules! targets {
 // some seconds of each, without optimisation
 targets! {
     event: 20000
-    table_map: 60000
+    table_map: 90000
     rows: 40000
     json: 60000
     decimal: 40000
