@@ -102,5 +102,5 @@ targets! {
     json: 60000
     decimal: 40000
     gtid_set: 80000
-    spool: 8000
+    spool: 20000
 }
