@@ -97,10 +97,10 @@ macro_rules! targets {
 // some seconds of each, without optimisation
 targets! {
     event: 20000
-    table_map: 60000
+    table_map: 90000
     rows: 40000
     json: 60000
     decimal: 40000
     gtid_set: 80000
-    spool: 8000
+    spool: 20000
 }

@@ -52,7 +52,7 @@ fn from_rows(precision: u8, scale: u8, bytes: &[u8]) -> Vec<Decimal> {
         ValueRef::Decimal(decimal) => values.push(*decimal),
         other => panic!("{other:?}"),
     });
-    assert!(read.is_err() || values.len() == bytes.len() / size && bytes.len() % size == 0);
+    assert!(read.is_err() || values.len() == bytes.len() / size && bytes.len().is_multiple_of(size));
     values
 }
 

@@ -43,7 +43,7 @@ pub fn recorded() -> &'static [Recorded] {
             for event in wire::events(bytes).into_iter().filter(|event| event[4] == wire::TABLE_MAP) {
                 let body = &event[19..event.len() - 4];
                 let named = |name: &&str| body[8..].starts_with(&wire::table_map("fx", name, &[])[8..]);
-                let Some(table) = tables::NAMES.iter().position(|name| named(&name)) else { continue };
+                let Some(table) = tables::NAMES.iter().position(named) else { continue };
                 let same =
                     |known: &Recorded| (known.flavor, &known.body[6..]) == (flavor, &body[6..]) && known.table == table;
                 if !found.iter().any(same) && fits(flavor, table, body) {
