@@ -130,8 +130,19 @@ fn invalid(text: &str) -> Error {
 pub struct GtidSource {
     /// The server's UUID in binary, big-endian as printed.
     pub uuid: [u8; 16],
-    /// The tag, empty for an untagged GTID.
+    /// The tag, empty for an untagged GTID; else as [`GtidSource::is_tag`] allows.
     pub tag: String,
+}
+
+impl GtidSource {
+    /// Whether MySQL could have made that tag: up to 32 lower-case letters, digits and underscores, and no digit first, so
+    /// that in the printed form a tag and a number cannot be taken for each other.
+    #[must_use]
+    pub fn is_tag(tag: &str) -> bool {
+        const LONGEST: usize = 32; // `mysql::gtid::tag_max_length`
+        let letters = tag.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
+        letters && (1..=LONGEST).contains(&tag.len()) && !tag.starts_with(|c: char| c.is_ascii_digit())
+    }
 }
 
 impl fmt::Display for GtidSource {
@@ -149,9 +160,14 @@ impl fmt::Display for GtidSource {
     }
 }
 
+/// Digits and nothing else: Rust's own parser takes a plus sign too.
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|_| text.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let hex: String = text.chars().filter(|c| *c != '-').collect();
-    if hex.len() != 32 || !hex.is_ascii() {
+    if hex.len() != 32 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let mut uuid = [0; 16];
@@ -235,13 +251,16 @@ impl FromStr for MySqlGtidSet {
             for field in fields {
                 if field.starts_with(|c: char| c.is_ascii_digit()) {
                     let (start, end) = field.split_once('-').unwrap_or((field, field));
-                    let (start, end): (u64, u64) = match (start.parse(), end.parse()) {
-                        (Ok(start), Ok(end)) if 0 < start && start <= end && end < u64::MAX => (start, end),
+                    let (start, end): (u64, u64) = match (number(start), number(end)) {
+                        (Some(start), Some(end)) if 0 < start && start <= end && end < u64::MAX => (start, end),
                         _ => return Err(invalid(text)),
                     };
                     set.add_interval(&source, start, end + 1);
                 } else {
                     source.tag = field.to_ascii_lowercase();
+                    if !GtidSource::is_tag(&source.tag) {
+                        return Err(invalid(text));
+                    }
                 }
             }
         }
@@ -305,8 +324,8 @@ impl FromStr for MariaDbGtidPosition {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let fields: Vec<&str> = part.split('-').collect();
             let [domain, server, sequence] = fields[..] else { return Err(invalid(text)) };
-            match (domain.parse(), server.parse(), sequence.parse()) {
-                (Ok(domain), Ok(server), Ok(sequence)) => position.add(domain, server, sequence),
+            match (number(domain), number(server), number(sequence)) {
+                (Some(domain), Some(server), Some(sequence)) => position.add(domain, server, sequence),
                 _ => return Err(invalid(text)),
             }
         }
@@ -358,10 +377,24 @@ mod tests {
 
     #[test]
     fn bad_sets_are_refused() {
-        for bad in ["x", "3e11fa47:1", &format!("{A}:0"), &format!("{A}:5-3"), &format!("{A}:1-18446744073709551615")] {
+        for bad in [
+            "x",
+            "3e11fa47:1",
+            "+e+1fa47-71ca-11e1-9e33-c80aa9429562:1",
+            &format!("{A}:0"),
+            &format!("{A}:5-3"),
+            &format!("{A}:1-18446744073709551615"),
+            &format!("{A}:1-+5"),
+            &format!("{A}::1"),
+            &format!("{A}:a-b:1"),
+            &format!("{A}:é:1"),
+            &format!("{A}:{}:1", "t".repeat(33)),
+        ] {
             assert!(bad.parse::<MySqlGtidSet>().is_err(), "{bad}");
         }
-        assert!("0-1".parse::<MariaDbGtidPosition>().is_err());
+        for bad in ["0-1", "0-1-+5", "+0-1-5"] {
+            assert!(bad.parse::<MariaDbGtidPosition>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod architecture;
 mod cases;
 mod filters;
+mod fuzz;
 mod kills;
 mod outages;
 mod packed;

@@ -1,4 +1,4 @@
-//! Sources that log parts of rows: `binlog_row_image` MINIMAL on both servers, NOBLOB on MySQL.
+//! Sources that log parts of rows: `binlog_row_image` MINIMAL on each server, NOBLOB on MySQL, FULL_NODUP on MariaDB 11.8.
 //!
 //! The workload of [`crate::workload`] under each, with kills; and every way in which an image can lack something, once
 //! change by change while the replicator follows, and once all in one batch. The oracle and `verify` must say equal.
@@ -6,7 +6,7 @@
 use crate::support::{DATABASE, Outcome, Setup, World, on_both, tail};
 use crate::workload::{after, before, numbers, random_load, schema};
 use mysql_async::prelude::Queryable;
-use sirenia::embedded::SourceKind::{self, MariaDb, MySql};
+use sirenia::embedded::SourceKind::{self, MariaDb, MariaDb118, MySql};
 use sirenia::embedded::SourceOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -325,6 +325,8 @@ macro_rules! images {
 
 images! {
     workload_mariadb_minimal: workload MariaDb "MINIMAL"
+    workload_mariadb_11_8_minimal: workload MariaDb118 "MINIMAL"
+    workload_mariadb_11_8_full_nodup: workload MariaDb118 "FULL_NODUP"
     workload_mysql_minimal: workload MySql "MINIMAL"
     workload_mysql_noblob: workload MySql "NOBLOB"
     every_change_mariadb_minimal: every_change MariaDb "MINIMAL"

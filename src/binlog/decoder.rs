@@ -58,6 +58,8 @@ pub(super) struct EventDecoder {
     ids: HashMap<u64, Option<usize>>,
     tracker: Tracker,
     group: Group,
+    /// Where the group that is announced or open starts: none of its events can lie before.
+    start: u64,
     gtid: Option<Gtid>,
     /// Whether the executed set holds the announced group already: a stream that starts by offset sends it again.
     repeated: bool,
@@ -81,6 +83,7 @@ impl EventDecoder {
             ids: HashMap::new(),
             tracker: Tracker::new(start),
             group: Group::Outside,
+            start: 0,
             gtid: None,
             repeated: false,
             changed: false,
@@ -105,6 +108,7 @@ impl EventDecoder {
     /// A compressed transaction begins; its events follow by [`EventDecoder::inner`].
     pub fn enter_payload(&mut self, header: &EventHeader) -> Result<()> {
         self.tracker.enter(header, true);
+        self.follows()?;
         if self.flavor != Flavor::MySql || self.in_transaction() {
             return Err(self.damaged("order of events: a compressed transaction inside another"));
         }
@@ -151,7 +155,10 @@ impl EventDecoder {
             types::FORMAT_DESCRIPTION => return self.format_description(&frame),
             types::HEARTBEAT | types::HEARTBEAT_V2 => return self.heartbeat(&frame),
             _ if self.in_payload => {}
-            _ => self.tracker.enter(&header, self.group != Group::Outside),
+            _ => {
+                self.tracker.enter(&header, self.group != Group::Outside);
+                self.follows()?;
+            }
         }
         match header.event_type {
             types::WRITE_ROWS..=types::DELETE_ROWS | types::WRITE_ROWS_V1..=types::DELETE_ROWS_V1 => {
@@ -213,11 +220,14 @@ impl EventDecoder {
     fn rotate<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
         let (file, offset) = event::rotate(frame.body).ok_or_else(|| self.damaged("ROTATE event"))?;
         if frame.header.is_artificial() || frame.header.log_pos == 0 {
+            if self.here().file != file {
+                self.start = 0; // what is open has been cut, as the new file's description will tell
+            }
             self.tracker.switch(file, offset);
             let position = self.tracker.position();
             // with GTIDs the server chooses where to start, perhaps before the position asked for, perhaps on another server
             if self.group == Group::Outside && (position.gtid.is_some() || position.binlog.file != file) {
-                self.tracker.settle();
+                self.tracker.restart();
             }
             return Ok(Decoded::Nothing);
         }
@@ -267,7 +277,8 @@ impl EventDecoder {
     /// A GTID event: a new group, in MariaDB already begun.
     fn announce<'a>(&mut self, gtid: Gtid, begins: bool) -> Decoded<'a> {
         let cut = self.in_transaction();
-        self.group = Group::Announced(self.tracker.here().offset);
+        self.start = self.tracker.here().offset;
+        self.group = Group::Announced(self.start);
         self.changed = false;
         self.ids.clear();
         // MariaDB's sets say nothing of single transactions, and its streams start just behind theirs
@@ -292,10 +303,18 @@ impl EventDecoder {
             // without a GTID event before it, this group has no name; an open one was cut
             Group::Outside | Group::Open => (self.gtid, self.repeated) = (None, false),
         }
-        self.group = Group::Open;
+        (self.group, self.start) = (Group::Open, start.offset);
         self.changed = false;
         self.ids.clear();
         Decoded::Boundary(Boundary::Begin { start, gtid: self.gtid.as_ref().and_then(Gtid::name) })
+    }
+
+    /// Refuses an event whose header has it lie before its own group: a commit would stand before its begin.
+    fn follows(&self) -> Result<()> {
+        if self.group != Group::Outside && self.here().offset < self.start {
+            return Err(self.damaged("order of events: the transaction starts behind its event"));
+        }
+        Ok(())
     }
 
     /// Ends the group, or the statement that is one.

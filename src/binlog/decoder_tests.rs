@@ -309,6 +309,21 @@ fn a_schema_that_does_not_fit_is_an_error() {
 }
 
 #[test]
+fn no_event_lies_before_its_transaction() {
+    for flavor in [Flavor::MySql, Flavor::MariaDb] {
+        let mut stream = Stream::new(flavor);
+        stream.query("BEGIN").unwrap();
+        let error = stream.raw(types::XID, 0, 1000, &[0; 8]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.message().contains("the transaction starts behind its event"), "{error}");
+    }
+    // a compressed one
+    let mut stream = Stream::new(Flavor::MySql);
+    stream.event(types::GTID, &GTID_BODY).unwrap();
+    assert!(stream.raw(types::TRANSACTION_PAYLOAD, 0, 900, &payload(&[])).is_err());
+}
+
+#[test]
 fn one_phase_and_foreign_xa_transactions_are_commits() {
     let xa_prepare = |one_phase: u8| [&[one_phase, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0][..], b"x"].concat();
     for (rows_of_ours, one_phase, fails) in [(true, 0, true), (true, 1, false), (false, 0, false)] {

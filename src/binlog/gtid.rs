@@ -91,7 +91,8 @@ fn tagged(body: &[u8]) -> Option<Gtid> {
         }
     }
     let number = number.filter(|number| valid_number(*number))?;
-    Some(Gtid::MySql(GtidSource { uuid: uuid?, tag: tag? }, number))
+    let tag = tag.filter(|tag: &String| tag.is_empty() || GtidSource::is_tag(tag))?;
+    Some(Gtid::MySql(GtidSource { uuid: uuid?, tag }, number))
 }
 
 /// An integer of 1…9 bytes: as many bytes follow the first as it has trailing one bits
@@ -152,6 +153,16 @@ mod tests {
         for end in 0..body.len() {
             let whole = end >= body.len() - 20; // up to the tag; what follows it is not read
             assert_eq!(mysql(types::GTID_TAGGED, &body[..end]).is_some(), whole, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_reads_as_a_number_is_refused() {
+        // printed, it would make the set another one
+        for wrong in ["1ag_a", "t g_a", "tAg_a", "t:g_a"] {
+            let tag: String = wrong.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let body = hex(&TAGGED.replace("7461675f61", &tag));
+            assert_eq!(mysql(types::GTID_TAGGED, &body), None, "{wrong}");
         }
     }
 

@@ -89,6 +89,11 @@ impl<'a> Container<'a> {
         self.object
     }
 
+    /// Bytes that only this container has: count, size, and the places of keys and values.
+    pub fn head_bytes(&self) -> usize {
+        self.head
+    }
+
     /// The next key (empty in an array), type code, and bytes that start with the value; `Some(None)` behind the last.
     #[expect(clippy::type_complexity)]
     pub fn next(&mut self) -> Option<Option<(&'a [u8], u8, &'a [u8])>> {
@@ -124,7 +129,8 @@ impl<'o> Writer<'o> {
         Self { budget, out }
     }
 
-    fn spend(&mut self, bytes: usize) -> Option<()> {
+    /// Takes bytes that are written by somebody else into account.
+    pub fn spend(&mut self, bytes: usize) -> Option<()> {
         self.budget = self.budget.checked_sub(bytes)?;
         Some(())
     }
@@ -193,10 +199,14 @@ impl<'o> Writer<'o> {
                 string(key, self.out);
                 self.out.extend_from_slice(b": ");
             }
+            let left = self.budget;
             if is_inline(code, width) {
                 self.budget += 4; // its bytes are those of its place, spent with the head
+                self.value(code, value, depth + 1)?;
+                self.budget = left;
+            } else {
+                self.value(code, value, depth + 1)?;
             }
-            self.value(code, value, depth + 1)?;
         }
         self.out.push(if object { b'}' } else { b']' });
         Some(())
@@ -419,6 +429,20 @@ mod tests {
             }
         }
         assert_eq!(text(&[]).unwrap(), "null");
+    }
+
+    #[test]
+    fn shared_inline_values_do_not_blow_up() {
+        // an array of 1,000 cells, all at the place of one inner array, which is of 1,000 literals
+        let (n, head) = (1000_u16, 4 + 3 * 1000_u16);
+        let mut bytes = vec![code::SMALL_ARRAY];
+        bytes.extend([n.to_le_bytes(), (2 * head).to_le_bytes()].concat());
+        (0..n).for_each(|_| bytes.extend([&[code::SMALL_ARRAY][..], &head.to_le_bytes()].concat()));
+        bytes.extend([n.to_le_bytes(), head.to_le_bytes()].concat());
+        (0..n).for_each(|_| bytes.extend([code::LITERAL, 2, 0]));
+        let mut out = Vec::new();
+        assert!(to_text(&bytes, &mut out).is_err());
+        assert!(out.len() < 8 * bytes.len(), "{}", out.len());
     }
 
     #[test]

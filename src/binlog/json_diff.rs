@@ -31,6 +31,9 @@ enum Leg<'a> {
 pub(super) fn apply(before: &[u8], changes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let (code, data) = before.split_first()?;
     let mut root = Node::Stored(*code, data);
+    // in a sound document no two values share bytes: the containers opened and what is written are no longer than it
+    let most = before.len() + changes.len() + 16;
+    let mut budget = most;
     let mut reader = Reader::new(changes);
     while !reader.is_empty() {
         let operation = reader.u8()?;
@@ -45,14 +48,13 @@ pub(super) fn apply(before: &[u8], changes: &[u8], out: &mut Vec<u8>) -> Option<
         let last = legs.pop();
         match (operation, last, value) {
             (REPLACE, None, Some(value)) => root = value,
-            (REPLACE, Some(last), Some(value)) => *root.seek(&legs)?.child(&last)? = value,
-            (INSERT, Some(last), Some(value)) => root.seek(&legs)?.insert(last, value)?,
-            (REMOVE, Some(last), None) => root.seek(&legs)?.remove(&last)?,
+            (REPLACE, Some(last), Some(value)) => *root.seek(&legs, &mut budget)?.child(&last, &mut budget)? = value,
+            (INSERT, Some(last), Some(value)) => root.seek(&legs, &mut budget)?.insert(last, value, &mut budget)?,
+            (REMOVE, Some(last), None) => root.seek(&legs, &mut budget)?.remove(&last, &mut budget)?,
             _ => return None,
         }
     }
-    // in a sound document no two values share bytes
-    let mut writer = Writer::new(before.len() + changes.len() + 16, out);
+    let mut writer = Writer::new(most, out);
     root.write(&mut writer, 0)
 }
 
@@ -61,14 +63,15 @@ const INSERT: u8 = 1;
 const REMOVE: u8 = 2;
 
 impl<'a> Node<'a> {
-    fn seek(&mut self, legs: &[Leg<'a>]) -> Option<&mut Self> {
-        legs.iter().try_fold(self, |node, leg| node.child(leg))
+    fn seek(&mut self, legs: &[Leg<'a>], budget: &mut usize) -> Option<&mut Self> {
+        legs.iter().try_fold(self, |node, leg| node.child(leg, budget))
     }
 
-    /// Opens a stored container, so that it can be changed.
-    fn open(&mut self) -> Option<()> {
+    /// Opens a stored container, so that it can be changed. `budget`: bytes of containers that may still be opened.
+    fn open(&mut self, budget: &mut usize) -> Option<()> {
         let Self::Stored(code, data) = *self else { return Some(()) };
         let mut container = Container::read(code, data)?;
+        *budget = budget.checked_sub(container.head_bytes())?;
         if container.is_object() {
             let mut members = Vec::new();
             while let Some((key, code, data)) = container.next()? {
@@ -85,8 +88,8 @@ impl<'a> Node<'a> {
         Some(())
     }
 
-    fn child(&mut self, leg: &Leg<'a>) -> Option<&mut Self> {
-        self.open()?;
+    fn child(&mut self, leg: &Leg<'a>, budget: &mut usize) -> Option<&mut Self> {
+        self.open(budget)?;
         match (self, leg) {
             (Self::Object(members), Leg::Member(key)) => {
                 members.iter_mut().find(|(other, _)| other == key).map(|(_, value)| value)
@@ -97,8 +100,8 @@ impl<'a> Node<'a> {
     }
 
     /// A new member, or a new cell before the one at the index; behind the last where there is none.
-    fn insert(&mut self, leg: Leg<'a>, value: Self) -> Option<()> {
-        self.open()?;
+    fn insert(&mut self, leg: Leg<'a>, value: Self, budget: &mut usize) -> Option<()> {
+        self.open(budget)?;
         match (self, leg) {
             (Self::Object(members), Leg::Member(key)) => {
                 let order = |other: &Cow<'_, [u8]>| other.len().cmp(&key.len()).then_with(|| other.cmp(&key));
@@ -111,8 +114,8 @@ impl<'a> Node<'a> {
         Some(())
     }
 
-    fn remove(&mut self, leg: &Leg<'a>) -> Option<()> {
-        self.open()?;
+    fn remove(&mut self, leg: &Leg<'a>, budget: &mut usize) -> Option<()> {
+        self.open(budget)?;
         match (self, leg) {
             (Self::Object(members), Leg::Member(key)) => {
                 let place = members.iter().position(|(other, _)| other == key)?;
@@ -138,6 +141,7 @@ impl<'a> Node<'a> {
                     if i > 0 {
                         writer.out.extend_from_slice(b", ");
                     }
+                    writer.spend(key.len())?;
                     string(key, writer.out);
                     writer.out.extend_from_slice(b": ");
                     value.write(writer, depth + 1)?;
@@ -271,6 +275,30 @@ mod tests {
         ] {
             assert_eq!(applied(std::slice::from_ref(&changes)), None, "{changes:?}");
         }
+    }
+
+    #[test]
+    fn shared_bytes_are_refused() {
+        // an array of many cells that all are one object of many members, all of one name
+        let (members, cells) = (200_usize, 200_usize);
+        let w = |n: usize| (n as u16).to_le_bytes();
+        let name = [b'k'; 100];
+        let head = 4 + 7 * members;
+        let mut object = [w(members), w(head + name.len())].concat();
+        (0..members).for_each(|_| object.extend([w(head), w(name.len())].concat()));
+        (0..members).for_each(|_| object.extend([4, 0, 0]));
+        object.extend(name);
+        let head = 4 + 3 * cells;
+        let mut array = [&[2][..], &w(cells), &w(head + object.len())].concat();
+        (0..cells).for_each(|_| array.extend([&[0][..], &w(head)].concat()));
+        array.extend(&object);
+
+        let changed: Vec<u8> = (0..cells).flat_map(|i| change(INSERT, &format!("$[{i}].x"), SEVEN)).collect();
+        let mut out = Vec::new();
+        assert_eq!(apply(&array, &changed, &mut out), None);
+        let one = [&[0][..], &object].concat();
+        assert_eq!(apply(&one, &change(INSERT, "$.x", SEVEN), &mut out), None);
+        assert!(out.len() < 16 * (array.len() + changed.len()), "{}", out.len());
     }
 
     proptest! {

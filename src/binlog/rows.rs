@@ -187,6 +187,11 @@ impl<'a> RowsChange<'a> {
                 .ok_or_else(|| corrupt(format!("compressed rows of {name} at {at} cannot be unpacked")))?;
             rows = Reader::new(event);
         }
+        // before the rows are written anew, which goes on until their bytes are read
+        let bare = op == Op::Insert && after.columns == 0;
+        if bare && !rows.is_empty() {
+            return Err(damaged());
+        }
         if plan.compressed || partial_json {
             let written = match op {
                 _ if partial_json => unpack::partial_json(rows, before, after, plain),
@@ -202,10 +207,6 @@ impl<'a> RowsChange<'a> {
             if op != Op::Delete {
                 after.plans = &plan.unpacked;
             }
-        }
-        let bare = op == Op::Insert && after.columns == 0;
-        if bare && !rows.is_empty() {
-            return Err(damaged());
         }
         let foreign_key_checks = head.flags & NO_FOREIGN_KEY_CHECKS == 0;
         Ok(Self { table, op, foreign_key_checks, plan, at, rows, before, after, bare })

@@ -39,7 +39,7 @@ impl Tracker {
         }
         let size = u64::from(header.event_size);
         if header.log_pos == 0 {
-            self.end += if in_group { size } else { 0 };
+            self.end = self.end.saturating_add(if in_group { size } else { 0 });
         } else {
             self.end = self.widen(header.log_pos);
             self.here.offset = self.end.saturating_sub(size);
@@ -51,7 +51,7 @@ impl Tracker {
     fn widen(&self, log_pos: u32) -> u64 {
         const WRAP: u64 = 1 << 32;
         let offset = self.end & !(WRAP - 1) | u64::from(log_pos);
-        if offset + WRAP / 2 < self.end { offset + WRAP } else { offset }
+        if offset.saturating_add(WRAP / 2) < self.end { offset.saturating_add(WRAP) } else { offset }
     }
 
     /// Goes on in another file, or at another place of this one.
@@ -72,12 +72,19 @@ impl Tracker {
         }
     }
 
-    /// Makes the end of the current event the position.
+    /// Makes the end of the current event the position. Within a file never backwards, whatever an event says: what lies
+    /// before the position would be told a second time after a restart.
     pub fn settle(&mut self) {
-        self.position.binlog.offset = self.end;
         if self.position.binlog.file != self.here.file {
             self.position.binlog.file.clone_from(&self.here.file);
+            self.position.binlog.offset = self.end;
         }
+        self.position.binlog.offset = self.position.binlog.offset.max(self.end);
+    }
+
+    /// Makes the place that a ROTATE names the position, wherever it lies.
+    pub fn restart(&mut self) {
+        self.position.binlog.clone_from(&self.here);
     }
 
     /// The same, at the end of a group with that name.
@@ -125,6 +132,35 @@ mod tests {
         assert_eq!(tracker.end, 1190);
         tracker.enter(&header(0, 50), false); // MariaDB's made-up GTID list, if it comes without its flag
         assert_eq!(tracker.end, 1190);
+    }
+
+    #[test]
+    fn the_position_does_not_go_back_within_a_file() {
+        let mut tracker = at(1000);
+        tracker.enter(&header(300, 50), false);
+        tracker.settle();
+        assert_eq!(tracker.position().binlog.offset, 1000);
+        tracker.enter(&header(1100, 50), false);
+        tracker.settle();
+        assert_eq!(tracker.position().binlog.offset, 1100);
+        tracker.switch("b.000002", 4);
+        tracker.settle();
+        assert_eq!(tracker.position().binlog, BinlogOffset::new("b.000002", 4));
+        tracker.switch("b.000001", 500);
+        tracker.restart();
+        assert_eq!(tracker.position().binlog, BinlogOffset::new("b.000001", 500));
+    }
+
+    #[test]
+    fn no_offset_is_too_large() {
+        for in_group in [true, false] {
+            let mut tracker = at(u64::MAX - 5);
+            tracker.enter(&header(7, 50), in_group);
+            tracker.enter(&header(0, 50), in_group);
+            tracker.heard(b"b.000001", 5, None);
+            tracker.settle();
+            assert_eq!(tracker.position().binlog.offset, u64::MAX);
+        }
     }
 
     #[test]

@@ -14,6 +14,15 @@ use std::io::Read;
 /// Bytes of a frame, read value by value.
 type Values<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]>>;
 
+/// How deep values may be nested, far above what a schema needs: rmp-serde's own limit, 1,024, can be more than a thread's stack.
+const MAX_DEPTH: usize = 64;
+
+fn values(payload: &[u8]) -> Values<'_> {
+    let mut values = Values::from_read_ref(payload);
+    values.set_max_depth(MAX_DEPTH);
+    values
+}
+
 /// One thing of a recording.
 #[derive(Debug)]
 pub enum Recorded<'a> {
@@ -72,7 +81,7 @@ impl<R: Read> Reader<R> {
         if !reader.frame()? {
             return Err(reader.cut_off(at));
         }
-        match Record::deserialize(&mut Values::from_read_ref(&reader.payload[..])) {
+        match Record::deserialize(&mut values(&reader.payload)) {
             Ok(Record::Header(header)) => reader.header = header,
             Ok(_) => return Err(reader.damaged(at, "the first frame is not the header")),
             Err(error) => return Err(reader.unpacked(at, &error)),
@@ -112,7 +121,7 @@ impl<R: Read> Reader<R> {
         }
         // the record of an end frame is small, others are read when they are asked for
         if self.payload.starts_with(b"\x81\xa3End") {
-            match Record::deserialize(&mut Values::from_read_ref(&self.payload[..])) {
+            match Record::deserialize(&mut values(&self.payload)) {
                 Ok(Record::End(position)) => self.end = Some(position),
                 Ok(_) => return Err(self.damaged(at, "the end frame is none")),
                 Err(error) => return Err(self.unpacked(at, &error)),
@@ -132,7 +141,7 @@ impl<R: Read> Reader<R> {
     /// `Corrupt`.
     pub fn current(&self) -> Result<Recorded<'_>> {
         let at = self.next - (FRAME_HEAD + self.payload.len()) as u64;
-        let mut values = Values::from_read_ref(&self.payload[..]);
+        let mut values = values(&self.payload);
         match Record::deserialize(&mut values) {
             Ok(Record::Boundary(boundary)) => Ok(Recorded::Boundary(boundary)),
             Ok(Record::Rows { head, rows }) => match self.header.tables.get(head.table) {

@@ -270,6 +270,22 @@ fn a_claimed_length_makes_no_room() {
     assert!(reader.held() < 1 << 20);
 }
 
+/// An unknown field is passed over, however it is nested, on the stack.
+#[test]
+fn deep_nesting_is_refused() {
+    let (mut file, _) = write(&[]);
+    file.truncate(frames(&file)[1]);
+    let payload = [&b"\x81\xa8Boundary\x81\xa6Commit\x81\xa1x"[..], &[0x91; 1000], b"\xc0"].concat();
+    let length = (payload.len() as u32).to_le_bytes();
+    file.extend(length);
+    file.extend(checksum(length, &[&payload]).to_le_bytes());
+    file.extend(payload);
+    let (told, ended) = read(&file);
+    assert!(told.is_empty());
+    let error = ended.unwrap_err();
+    assert!(error.message().contains("nested too deeply"), "{error}");
+}
+
 #[test]
 fn rows_of_one_kind_share_a_frame_of_bounded_size() {
     let head = ChangeHead { table: 0, op: Op::Insert, foreign_key_checks: true, at: 4 };

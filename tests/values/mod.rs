@@ -25,7 +25,7 @@ const SESSION: &str = "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00
 /// How far the ids of the rows behind the snapshot are from those before it.
 const BEHIND: u64 = 1_000_000;
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     std::env::var("SIRENIA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
         now.as_micros() as u64
