@@ -156,8 +156,10 @@ impl Converter {
             return Ok(None);
         }
         arena.bytes.resize(start + patch::set_bytes(self.carried.len()), 0);
+        // both in the plan's order
+        let mut changed = self.changed.iter().peekable();
         for (position, source) in self.carried.iter().enumerate() {
-            if self.changed.contains(source) {
+            if changed.next_if_eq(&source).is_some() {
                 patch::put(&mut arena.bytes[start..], position);
             }
         }
