@@ -13,6 +13,10 @@
 //! documents their format, [`change`] and [`value`] are its types. The modules are laid in tiers that import downwards only;
 //! `docs/architecture.md` lists them.
 
+/// What tests share with the fuzz targets names the library from outside.
+#[cfg(test)]
+extern crate self as sirenia;
+
 pub mod batch;
 pub mod binlog;
 pub mod change;

@@ -2,57 +2,20 @@
 //!
 //! As in `recorded_tests`, the server has written each value a second time as its own text.
 
-use super::recorded_tests::{Recorded, charset, check_order, decode, events, int, show, start, story, table, text};
+use super::recorded::events;
+use super::recorded_tests::{Recorded, check_order, decode, show, start, story, tables};
 use super::*;
 use crate::change::RowImages;
 use crate::error::{ErrorKind, Result};
 use crate::position::GtidSet;
-use crate::schema::{Flavor, SourceType, TableSchema};
+use crate::schema::{Flavor, SourceType};
 use crate::value::ValueRef;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 pub(super) const MARIADB: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb-compressed.binlog");
 pub(super) const MARIADB_11_8: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb-11.8-compressed.binlog");
 pub(super) const MYSQL: &[u8] = include_bytes!("../../fixtures/binlogs/mysql-compressed.binlog");
 pub(super) const PARTIAL_JSON: &[u8] = include_bytes!("../../fixtures/binlogs/mysql-partial-json.binlog");
-
-pub(super) fn shown() -> Arc<TableSchema> {
-    table("shown", vec![("id", int(4, false)), ("txt", text(4))])
-}
-
-fn varchar(chars: u32, name: &str) -> SourceType {
-    SourceType::VarChar { chars, charset: charset(name) }
-}
-
-fn blob(length_bytes: u8) -> SourceType {
-    SourceType::Blob { length_bytes }
-}
-
-pub(super) fn packed() -> Arc<TableSchema> {
-    let columns = vec![
-        ("id", int(4, false)),
-        ("v", varchar(300, "utf8mb4")),
-        ("vs", varchar(40, "latin1")),
-        ("t", text(2)),
-        ("b", blob(2)),
-        ("vb", SourceType::VarBinary { len: 200 }),
-        ("mt", text(3)),
-        ("lb", blob(4)),
-        ("tt", text(1)),
-        ("n", int(4, false)),
-    ];
-    table("packed", columns)
-}
-
-pub(super) fn kept() -> Arc<TableSchema> {
-    table("kept", vec![("id", int(4, false)), ("v", varchar(300, "utf8mb4")), ("b", blob(4))])
-}
-
-pub(super) fn docs() -> Arc<TableSchema> {
-    let json = || SourceType::Json { text: false };
-    table("docs", vec![("id", int(4, false)), ("j", json()), ("n", int(4, false)), ("k", json())])
-}
 
 fn inserted(recorded: &Recorded, id: i64) -> &str {
     let prefix = format!(" > {id}|");
@@ -72,7 +35,7 @@ fn mariadb_compressed_events_and_columns() {
 }
 
 fn mariadb_compressed(file: &[u8]) {
-    let recorded = decode(file, Flavor::MariaDb, vec![packed(), shown()]).unwrap();
+    let recorded = decode(file, Flavor::MariaDb, tables(Flavor::MariaDb, ["packed", "shown"])).unwrap();
     check_order(&recorded);
     assert_eq!(recorded.texts.len(), 6);
     for (id, text) in &recorded.texts {
@@ -97,7 +60,7 @@ fn mariadb_compressed(file: &[u8]) {
 
 #[test]
 fn mysql_compressed_transactions() {
-    let recorded = decode(MYSQL, Flavor::MySql, vec![kept(), shown()]).unwrap();
+    let recorded = decode(MYSQL, Flavor::MySql, tables(Flavor::MySql, ["kept", "shown"])).unwrap();
     check_order(&recorded);
     assert_eq!(
         story(&recorded),
@@ -120,7 +83,7 @@ fn documents(file: &[u8]) -> (usize, Result<()>) {
     let mut decoder = Decoder::new(
         Flavor::MySql,
         start(GtidSet::MySql(Default::default())),
-        vec![docs(), table("jtext", vec![("id", int(4, false)), ("txt", text(4))])],
+        tables(Flavor::MySql, ["docs", "jtext"]),
     );
     let mut state: BTreeMap<i64, [String; 2]> = BTreeMap::new();
     let mut compared = 0;

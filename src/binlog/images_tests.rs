@@ -1,26 +1,16 @@
 //! Recorded partial row images, against what a reader without our code finds in the same files (`*-images.txt`).
 
-use super::recorded_tests::{charset, events, int, show, start, table, text};
+use super::recorded::events;
+use super::recorded_tests::{show, start, tables};
 use super::*;
 use crate::change::RowImages;
 use crate::position::GtidSet;
-use crate::schema::{Flavor, SourceType, TableSchema};
+use crate::schema::Flavor;
 use crate::value::ValueRef;
 use std::fmt::Write;
-use std::sync::Arc;
 
-pub(super) fn tables() -> Vec<Arc<TableSchema>> {
-    let varchar = || SourceType::VarChar { chars: 20, charset: charset("utf8mb4") };
-    let number = || int(4, false);
-    let keyed = [("id", number()), ("a", number()), ("b", varchar()), ("t", text(2)), ("s", number()), ("v", number())];
-    let stamped = [("d", SourceType::DateTime { fsp: 0 }), ("n", number())];
-    vec![
-        table("keyed", keyed.into_iter().chain(stamped).collect()),
-        table("uniques", vec![("p", varchar()), ("w", number()), ("k", number()), ("v", number()), ("t", text(2))]),
-        table("keyless", vec![("a", number()), ("b", varchar()), ("t", text(2))]),
-        table("defaults", vec![("id", number()), ("v", number())]),
-    ]
-}
+/// The tables of `images.sql`.
+pub(super) const TABLES: [&str; 4] = ["keyed", "uniques", "keyless", "defaults"];
 
 /// The rows of a file: table, the columns before and after that are there.
 fn listing(file: &[u8], flavor: Flavor) -> String {
@@ -28,7 +18,7 @@ fn listing(file: &[u8], flavor: Flavor) -> String {
         Flavor::MySql => GtidSet::MySql(Default::default()),
         Flavor::MariaDb => GtidSet::MariaDb("0-7-1".parse().unwrap()),
     };
-    let tables = tables();
+    let tables = tables(flavor, TABLES);
     let mut decoder = Decoder::new(flavor, start(gtid), tables.clone());
     let mut out = String::new();
     for event in events(file) {

@@ -53,6 +53,9 @@ mod damaged_tests;
 #[cfg(test)]
 mod images_tests;
 #[cfg(test)]
+#[path = "../../fixtures/binlogs/recorded.rs"]
+mod recorded;
+#[cfg(test)]
 mod recorded_tests;
 #[cfg(test)]
 mod samples;

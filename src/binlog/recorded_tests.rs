@@ -2,13 +2,12 @@
 //!
 //! The recorded statements write each value a second time as the server's own text; the tests compare with that.
 
+use super::recorded::{events, named};
 use super::*;
 use crate::change::{Boundary, RowImages};
-use crate::convert::sample;
 use crate::error::{ErrorKind, Result};
-use crate::ident::TableName;
 use crate::position::{BinlogOffset, GtidSet, Position};
-use crate::schema::{Charset, Column, Flavor, SourceType, TableSchema};
+use crate::schema::{Column, Flavor, SourceType, TableSchema};
 use crate::value::{Date, DateTime, Time, ValueRef};
 use std::sync::Arc;
 
@@ -16,87 +15,9 @@ pub(super) const MARIADB: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb
 pub(super) const MARIADB_11_8: &[u8] = include_bytes!("../../fixtures/binlogs/mariadb-11.8.binlog");
 pub(super) const MYSQL: &[u8] = include_bytes!("../../fixtures/binlogs/mysql.binlog");
 
-pub(super) fn table(name: &str, columns: Vec<(&str, SourceType)>) -> Arc<TableSchema> {
-    let mut table = sample::table(name, &columns);
-    table.name = TableName::new("fx", name);
-    table.columns.iter_mut().for_each(|column| column.nullable = true);
-    Arc::new(table)
-}
-
-pub(super) fn int(bytes: u8, unsigned: bool) -> SourceType {
-    SourceType::Int { bytes, unsigned, boolean: false }
-}
-
-pub(super) fn charset(name: &str) -> Charset {
-    Charset { name: name.into(), collation: format!("{name}_bin") }
-}
-
-pub(super) fn text(length_bytes: u8) -> SourceType {
-    SourceType::Text { length_bytes, charset: charset("utf8mb4") }
-}
-
-pub(super) fn kinds() -> Arc<TableSchema> {
-    use SourceType as T;
-    let decimal = |precision, scale| T::Decimal { precision, scale, unsigned: false };
-    let char = |chars| T::Char { chars, charset: charset("utf8mb4") };
-    let strings = |list: &str| list.split(',').map(str::to_owned).collect();
-    table(
-        "kinds",
-        vec![
-            ("id", int(4, false)),
-            ("ti", int(1, false)),
-            ("tu", int(1, true)),
-            ("si", int(2, false)),
-            ("su", int(2, true)),
-            ("mi", int(3, false)),
-            ("mu", int(3, true)),
-            ("i", int(4, false)),
-            ("iu", int(4, true)),
-            ("bi", int(8, false)),
-            ("bu", int(8, true)),
-            ("y", T::Year),
-            ("d1", decimal(65, 30)),
-            ("d2", decimal(10, 2)),
-            ("d3", decimal(5, 5)),
-            ("d4", decimal(9, 0)),
-            ("f", T::Float),
-            ("db", T::Double),
-            ("b1", T::Bit { bits: 1 }),
-            ("b13", T::Bit { bits: 13 }),
-            ("b64", T::Bit { bits: 64 }),
-            ("da", T::Date),
-            ("t0", T::Time { fsp: 0 }),
-            ("t1", T::Time { fsp: 1 }),
-            ("t3", T::Time { fsp: 3 }),
-            ("t6", T::Time { fsp: 6 }),
-            ("dt0", T::DateTime { fsp: 0 }),
-            ("dt2", T::DateTime { fsp: 2 }),
-            ("dt3", T::DateTime { fsp: 3 }),
-            ("dt6", T::DateTime { fsp: 6 }),
-            ("ts0", T::Timestamp { fsp: 0 }),
-            ("ts1", T::Timestamp { fsp: 1 }),
-            ("ts4", T::Timestamp { fsp: 4 }),
-            ("ts6", T::Timestamp { fsp: 6 }),
-            ("c", char(5)),
-            ("cl", char(200)),
-            ("vc", T::VarChar { chars: 20, charset: charset("latin1") }),
-            ("vl", T::VarChar { chars: 300, charset: charset("utf8mb4") }),
-            ("tt", text(1)),
-            ("mt", text(3)),
-            ("lt", text(4)),
-            ("bn", T::Binary { len: 8 }),
-            ("vb", T::VarBinary { len: 10 }),
-            ("tb", T::Blob { length_bytes: 1 }),
-            ("lb", T::Blob { length_bytes: 4 }),
-            ("e", T::Enum { labels: strings("a,b,ü") }),
-            ("st", T::Set { members: strings("a,b,c,d,e,f,g,h,i,j") }),
-            ("g", T::Geometry),
-        ],
-    )
-}
-
-pub(super) fn shown() -> Arc<TableSchema> {
-    table("shown", vec![("id", int(4, false)), ("txt", text(4))])
+/// Tables of the recordings, by their names.
+pub(super) fn tables<const N: usize>(flavor: Flavor, names: [&str; N]) -> Vec<Arc<TableSchema>> {
+    names.map(|name| named(name, flavor)).into()
 }
 
 /// What one recorded file gives.
@@ -109,19 +30,6 @@ pub(super) struct Recorded {
     pub texts: Vec<(i64, String)>,
     checks_off: usize,
     pub decoder: Option<Decoder>,
-}
-
-/// The events of a file behind its magic number.
-pub(super) fn events(file: &[u8]) -> Vec<&[u8]> {
-    let mut rest = file.strip_prefix(b"\xfebin").unwrap();
-    let mut events = Vec::new();
-    while !rest.is_empty() {
-        let size = u32::from_le_bytes(rest[9..13].try_into().unwrap()) as usize;
-        let (event, tail) = rest.split_at(size);
-        events.push(event);
-        rest = tail;
-    }
-    events
 }
 
 pub(super) fn start(gtid: GtidSet) -> Position {
@@ -299,18 +207,8 @@ fn mariadb() {
 }
 
 fn mariadb_story(file: &[u8]) {
-    let own = table(
-        "own",
-        vec![
-            ("id", int(4, false)),
-            ("u", SourceType::Uuid),
-            ("i4", SourceType::Inet4),
-            ("i6", SourceType::Inet6),
-            ("j", SourceType::Json { text: true }),
-        ],
-    );
-    // `kinds` takes part in a prepared XA transaction near the end: first without it
-    let recorded = decode(file, Flavor::MariaDb, vec![table("absent", vec![]), shown(), own]).unwrap();
+    // `kinds` takes part in a prepared XA transaction near the end: first without it (`docs` is not in this file)
+    let recorded = decode(file, Flavor::MariaDb, tables(Flavor::MariaDb, ["docs", "shown", "own"])).unwrap();
     check_order(&recorded);
     assert_eq!(
         recorded.rows.iter().filter(|(table, _)| *table == 2).map(|(_, row)| row.as_str()).collect::<Vec<_>>(),
@@ -346,19 +244,17 @@ fn ends_xa_three(event: &[u8]) -> bool {
 #[test]
 fn mariadb_values() {
     for file in [MARIADB, MARIADB_11_8] {
-        let recorded = decode(&until(file, ends_xa_three), Flavor::MariaDb, vec![kinds(), shown()]).unwrap();
+        let recorded =
+            decode(&until(file, ends_xa_three), Flavor::MariaDb, tables(Flavor::MariaDb, ["kinds", "shown"])).unwrap();
         check_kinds(&recorded);
-        let error = decode(file, Flavor::MariaDb, vec![kinds(), shown()]).err().unwrap();
+        let error = decode(file, Flavor::MariaDb, tables(Flavor::MariaDb, ["kinds", "shown"])).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::PreparedXa);
     }
 }
 
 #[test]
 fn mysql_9_7() {
-    let own =
-        table("own", vec![("id", int(4, false)), ("j", SourceType::Json { text: false }), ("v", SourceType::Vector)]);
-    let tables = vec![table("absent", vec![]), table("jtext", vec![("id", int(4, false)), ("txt", text(4))]), own];
-    let recorded = decode(MYSQL, Flavor::MySql, tables).unwrap();
+    let recorded = decode(MYSQL, Flavor::MySql, tables(Flavor::MySql, ["docs", "jtext", "own"])).unwrap();
     check_order(&recorded);
     let documents: Vec<&str> =
         recorded.rows.iter().filter(|(table, _)| *table == 2).map(|(_, row)| row.as_str()).collect();
@@ -384,8 +280,9 @@ fn mysql_9_7() {
 
 #[test]
 fn mysql_values() {
-    let recorded = decode(&until(MYSQL, ends_xa_three), Flavor::MySql, vec![kinds(), shown()]).unwrap();
+    let recorded =
+        decode(&until(MYSQL, ends_xa_three), Flavor::MySql, tables(Flavor::MySql, ["kinds", "shown"])).unwrap();
     check_kinds(&recorded);
-    let error = decode(MYSQL, Flavor::MySql, vec![kinds(), shown()]).err().unwrap();
+    let error = decode(MYSQL, Flavor::MySql, tables(Flavor::MySql, ["kinds", "shown"])).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::PreparedXa);
 }

@@ -1,6 +1,6 @@
 //! DECIMAL in rows and in JSON.
 
-use super::tables::table;
+use super::recorded::table;
 use super::watch::{Watch, is_canonical};
 use super::{head, wire};
 use sirenia::binlog::json::to_text;

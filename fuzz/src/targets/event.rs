@@ -1,7 +1,7 @@
 //! Whole events, one after the other, as from a connection or from a file.
 
 use super::watch::Watch;
-use super::{head, tables, wire};
+use super::{all, head, wire};
 use sirenia::binlog::Frame;
 use sirenia::binlog::file::BinlogFile;
 use sirenia::error::ErrorKind;
@@ -15,7 +15,7 @@ const HEAD: usize = 8;
 pub fn event(data: &[u8]) {
     let ([mode], rest) = head(data);
     let flavor = if mode & 1 == 1 { Flavor::MariaDb } else { Flavor::MySql };
-    let mut watch = Watch::new(flavor, mode & 2 != 0, tables::all(flavor));
+    let mut watch = Watch::new(flavor, mode & 2 != 0, all(flavor));
     if mode & 4 != 0 {
         file(rest, &mut watch);
         return;

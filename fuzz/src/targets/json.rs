@@ -1,6 +1,6 @@
 //! MySQL's binary JSON, and partial updates of it.
 
-use super::tables::{int, table};
+use super::recorded::{int, table};
 use super::watch::Watch;
 use super::{head, wire};
 use sirenia::binlog::json::to_text;

@@ -7,10 +7,11 @@ mod decimal;
 mod event;
 mod gtid_set;
 mod json;
+#[path = "../../../fixtures/binlogs/recorded.rs"]
+mod recorded;
 mod rows;
 mod spool;
 mod table_map;
-mod tables;
 mod watch;
 mod wire;
 
@@ -22,14 +23,25 @@ pub use rows::rows;
 pub use spool::spool;
 pub use table_map::table_map;
 
+use sirenia::schema::{Flavor, TableSchema};
+use std::sync::{Arc, OnceLock};
+
 /// What makes inputs out of recorded binlogs.
 pub mod seeds {
+    pub use super::all;
     pub use super::decimal::encode;
     pub use super::event::record;
+    pub use super::recorded::{NAMES, events};
     pub use super::rows::{FILES, KINDS, MARIADB, recorded};
     pub use super::spool::header;
-    pub use super::tables::{NAMES, all};
-    pub use super::wire::{event, events};
+    pub use super::wire::event;
+}
+
+/// All recorded tables, in the order of their names' list, as a server of that family has them.
+pub fn all(flavor: Flavor) -> &'static [Arc<TableSchema>] {
+    static ALL: [OnceLock<Vec<Arc<TableSchema>>>; 2] = [OnceLock::new(), OnceLock::new()];
+    ALL[usize::from(flavor == Flavor::MariaDb)]
+        .get_or_init(|| recorded::NAMES.map(|name| recorded::named(name, flavor)).into())
 }
 
 /// The first bytes of an input, then zeros.

@@ -1,7 +1,7 @@
 //! Rows events of tables whose TABLE_MAP is as a server wrote it.
 
 use super::watch::Watch;
-use super::{head, tables, wire};
+use super::{all, head, recorded, wire};
 use sirenia::binlog::{Decoder, Frame};
 use sirenia::position::{BinlogOffset, Position};
 use sirenia::schema::Flavor;
@@ -25,7 +25,7 @@ pub const MARIADB: usize = 4;
 /// Every kind of rows event: both versions, partial updates, MariaDB's compressed ones.
 pub const KINDS: [u8; 13] = [30, 31, 32, 23, 24, 25, 39, 166, 167, 168, 169, 170, 171];
 
-/// A recorded TABLE_MAP of one of [`tables::NAMES`].
+/// A recorded TABLE_MAP of one of [`recorded::NAMES`].
 pub struct Recorded {
     pub flavor: Flavor,
     /// Which of the tables.
@@ -40,10 +40,10 @@ pub fn recorded() -> &'static [Recorded] {
         let mut found: Vec<Recorded> = Vec::new();
         for (file, bytes) in FILES.iter().enumerate() {
             let flavor = if file < MARIADB { Flavor::MySql } else { Flavor::MariaDb };
-            for event in wire::events(bytes).into_iter().filter(|event| event[4] == wire::TABLE_MAP) {
+            for event in recorded::events(bytes).into_iter().filter(|event| event[4] == wire::TABLE_MAP) {
                 let body = &event[19..event.len() - 4];
                 let named = |name: &&str| body[8..].starts_with(&wire::table_map("fx", name, &[])[8..]);
-                let Some(table) = tables::NAMES.iter().position(named) else { continue };
+                let Some(table) = recorded::NAMES.iter().position(named) else { continue };
                 let same =
                     |known: &Recorded| (known.flavor, &known.body[6..]) == (flavor, &body[6..]) && known.table == table;
                 if !found.iter().any(same) && fits(flavor, table, body) {
@@ -59,7 +59,7 @@ pub fn recorded() -> &'static [Recorded] {
 /// A name may have had other columns before.
 fn fits(flavor: Flavor, table: usize, body: &[u8]) -> bool {
     let start = Position { binlog: BinlogOffset::new("bin.000002", 4), gtid: None };
-    let mut decoder = Decoder::new(flavor, start, vec![tables::all(flavor)[table].clone()]);
+    let mut decoder = Decoder::new(flavor, start, vec![all(flavor)[table].clone()]);
     let event = wire::event(wire::TABLE_MAP, 0, 0, body);
     decoder.decode(Frame::parse(&event, false).expect("an event")).is_ok()
 }
@@ -71,7 +71,7 @@ pub fn rows(data: &[u8]) {
     let known = recorded();
     let recorded = &known[usize::from(mode & 0x3F) % known.len()];
     let kind = KINDS[usize::from(kind) % KINDS.len()];
-    let table = &tables::all(recorded.flavor)[recorded.table..=recorded.table];
+    let table = &all(recorded.flavor)[recorded.table..=recorded.table];
     let mut watch = Watch::new(recorded.flavor, false, table);
     watch.prepare(&[wire::begin(), wire::event(wire::TABLE_MAP, 0, 0, &recorded.body)]);
 

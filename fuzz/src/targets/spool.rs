@@ -1,6 +1,6 @@
 //! Recordings of the change stream.
 
-use super::tables::{int, table};
+use super::recorded::{int, table};
 use super::{head, wire};
 use sirenia::change::{Boundary, ChangeHead, RowImages, StreamHeader};
 use sirenia::error::{ErrorKind, Result};

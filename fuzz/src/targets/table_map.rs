@@ -1,7 +1,7 @@
 //! TABLE_MAP against the schema of its table.
 
 use super::watch::Watch;
-use super::{head, tables, wire};
+use super::{all, head, wire};
 use sirenia::schema::Flavor;
 use sirenia::value::ValueRef;
 
@@ -10,7 +10,7 @@ use sirenia::value::ValueRef;
 pub fn table_map(data: &[u8]) {
     let ([mode], rest) = head(data);
     let flavor = if mode & 0x40 != 0 { Flavor::MariaDb } else { Flavor::MySql };
-    let all = tables::all(flavor);
+    let all = all(flavor);
     let at = usize::from(mode & 0x0F) % all.len();
     let table = &all[at..=at];
     let mut watch = Watch::new(flavor, false, table);

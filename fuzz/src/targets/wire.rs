@@ -58,18 +58,6 @@ pub fn table_map(database: &str, table: &str, columns: &[u8]) -> Vec<u8> {
     body
 }
 
-/// The events of a recorded file, behind its magic number; they end in a checksum.
-pub fn events(file: &[u8]) -> Vec<&[u8]> {
-    let mut rest = file.strip_prefix(b"\xfebin").expect("a binlog");
-    let mut events = Vec::new();
-    while let Some(size) = rest.get(9..13) {
-        let (event, tail) = rest.split_at(u32::from_le_bytes(size.try_into().expect("four bytes")) as usize);
-        events.push(event);
-        rest = tail;
-    }
-    events
-}
-
 /// CRC-32 as in IEEE 802.3, apart from the library's own.
 pub fn crc32(parts: &[&[u8]]) -> u32 {
     const TABLE: [u32; 256] = {
