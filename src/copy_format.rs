@@ -36,6 +36,17 @@ pub fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(&(-1i32).to_be_bytes());
 }
 
+/// A field that is encoded already, or NULL.
+pub fn field(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    match value {
+        Some(value) => {
+            out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            out.extend_from_slice(value);
+        }
+        None => null(out),
+    }
+}
+
 /// Leaves room for a field's length; what is appended until [`finish`] is its content.
 #[must_use]
 pub fn begin(out: &mut Vec<u8>) -> usize {

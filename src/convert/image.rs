@@ -89,7 +89,7 @@ pub fn of_row(
     let start = arena.len();
     let (mut values, mut masked) = (Vec::new(), Vec::new());
     for column in plan.columns.iter().filter(|column| columns(column.source)) {
-        let name = plan.source.columns.get(column.source).map_or("", |column| column.name.as_str());
+        let name = plan.source_name(column);
         if !column.treatment.masks() {
             values.push((name, row.get(column.source).copied().unwrap_or(ValueRef::Null)));
         } else if let Ok(span) = converter.fields(&[column.source], row, arena) {
@@ -129,7 +129,7 @@ pub fn lay(plan: &TablePlan, image: &[u8], part: Part<'_>) -> Result<Vec<u8>> {
         }
     };
     for column in &plan.columns {
-        let source = plan.source.columns.get(column.source).map_or("", |column| column.name.as_str());
+        let source = plan.source_name(column);
         let newer = newer_values.iter().any(|(name, _)| *name == source)
             || newer_fields.iter().any(|(name, ..)| *name == column.name);
         if newer {
@@ -172,19 +172,9 @@ pub fn key_of_tuple(plan: &TablePlan, tuple: &[u8]) -> Vec<u8> {
     let all: Vec<_> = fields(tuple.get(2..).unwrap_or_default()).collect();
     let mut key = Vec::new();
     for field in plan.key.iter().filter_map(|position| all.get(*position)) {
-        put(&mut key, *field);
+        copy::field(&mut key, *field);
     }
     key
-}
-
-fn put(out: &mut Vec<u8>, field: Option<&[u8]>) {
-    match field {
-        Some(field) => {
-            out.extend_from_slice(&(field.len() as u32).to_be_bytes());
-            out.extend_from_slice(field);
-        }
-        None => copy::null(out),
-    }
 }
 
 /// The key and the tuple of an image, in the plan that the converter was compiled from. Values that had to be changed to fit
@@ -214,7 +204,7 @@ pub fn restore(image: &[u8], converter: &mut Converter, arena: &mut Arena) -> Re
             given.push(Some(field.as_ref().map(|bin| bin.0)));
             continue;
         }
-        let name = plan.source.columns[column.source].name.as_str();
+        let name = plan.source_name(column);
         let value = values.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
         // what a hash would be made of is not kept, so it must not become NULL; nor does a row that was whole lack columns
         let absent = column.nullable && !values.is_empty() && !matches!(column.treatment, Treatment::Hashed(_));
@@ -229,7 +219,7 @@ pub fn restore(image: &[u8], converter: &mut Converter, arena: &mut Arena) -> Re
     copy::tuple_header(&mut tuple, plan.columns.len() as u16);
     for (field, given) in copy::Fields::of_tuple(arena.get(converted)).zip(given) {
         match given {
-            Some(field) => put(&mut tuple, field),
+            Some(field) => copy::field(&mut tuple, field),
             None => tuple.extend_from_slice(field),
         }
     }

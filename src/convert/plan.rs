@@ -46,13 +46,19 @@ impl TablePlan {
             .columns
             .iter()
             .map(|column| {
-                let source = &self.source.columns[column.source].name;
+                let source = self.source_name(column);
                 format!("{source}={} {}{}", column.name, column.ty.sql(), column.treatment)
             })
             .collect();
         let rows: Vec<String> =
             self.rows.iter().map(|(column, test)| format!("{} {test:?}", self.source.columns[*column].name)).collect();
         format!("{} ({}) where ({})", self.target, columns.join(", "), rows.join(" and "))
+    }
+
+    /// What a column is called on the source.
+    #[must_use]
+    pub fn source_name(&self, column: &PlannedColumn) -> &str {
+        self.source.columns.get(column.source).map_or("", |column| column.name.as_str())
     }
 
     /// The position in `columns` of the source's column of that name, if it is carried.

@@ -299,13 +299,8 @@ pub async fn row_of<C: GenericClient + Sync>(client: &C, plan: &TablePlan, key: 
     let mut tuple = Vec::new();
     copy_format::tuple_header(&mut tuple, row.len() as u16);
     for at in 0..row.len() {
-        match row.get::<_, Option<Raw>>(at) {
-            Some(Raw(value)) => {
-                tuple.extend_from_slice(&(value.len() as u32).to_be_bytes());
-                tuple.extend_from_slice(&value);
-            }
-            None => copy_format::null(&mut tuple),
-        }
+        let value: Option<Raw> = row.get(at);
+        copy_format::field(&mut tuple, value.as_ref().map(|Raw(value)| value.as_slice()));
     }
     Ok(Some(tuple))
 }
