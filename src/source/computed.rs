@@ -4,10 +4,11 @@
 //! computes from those we do not compute, so the old value would stay. Stored ones the servers forbid; virtual ones they take.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident::TableName;
+use crate::ident::{self, TableName};
 use crate::mapping::Mapping;
 use crate::schema::{Action, Catalog, TableSchema};
 use crate::source::refusal::Doing;
+use crate::source::row_image::without;
 use crate::source::server::ServerFacts;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -55,11 +56,10 @@ fn set_by_keys(table: &TableSchema) -> Vec<String> {
 
 /// The columns whose expressions name one that is set, or one that is so computed.
 fn stale(set: &[String], expressions: &[(String, String)]) -> Vec<String> {
+    let names =
+        |expression: &str, column: &str| expression.to_lowercase().contains(&ident::mysql(column).to_lowercase());
     let mut found: Vec<String> = Vec::new();
     loop {
-        let names = |expression: &str, column: &str| {
-            expression.to_lowercase().contains(&format!("`{}`", column.replace('`', "``")).to_lowercase())
-        };
         let next = expressions.iter().find(|(column, expression)| {
             !found.contains(column) && set.iter().chain(&found).any(|changed| names(expression, changed))
         });
@@ -75,7 +75,7 @@ fn refused(table: &TableName, column: &str) -> Error {
         format!("{table}.{column} is computed from a column that a foreign key changes, which the source does not log");
     Error::new(ErrorKind::SourceSetting, what)
         .detail("what the source computes anew when a parent is deleted or changes its key is not in the log either")
-        .with_hint(format!("leave the column out: exclude_columns = [\"{column}\"]"))
+        .with_hint(without(column))
 }
 
 #[cfg(test)]

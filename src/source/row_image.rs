@@ -82,7 +82,6 @@ pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Ve
     };
     for table in &catalog.tables {
         let name = &table.name;
-        let exclude = |column: &Column| format!("leave the column out: exclude_columns = [\"{}\"]", column.name);
         if image == RowImage::Minimal && unlike_keys(table) {
             refuse(
                 format!("{name} has no primary key and several unique keys"),
@@ -100,17 +99,17 @@ pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Ve
             }
         }
         let carried = |column: &&Column| mapping.column(name, &column.name).is_some() && image.may_default(column);
-        let kept = |column: &usize| image.may_lack(table, *column) && carried(&&table.columns[*column]);
-        if image == RowImage::NoBlob && loses_replaced(facts) {
-            // under MINIMAL the images of most updates are unlike REPLACE's; here none is
-            if let Some(column) = (0..table.columns.len()).find(kept) {
-                let column = &table.columns[column];
-                refuse(
-                    format!("updates of {name} may lack {}", column.name),
-                    "MariaDB logs REPLACE as an update too, and nothing tells whether the column stayed or fell back to its default",
-                    exclude(column),
-                );
-            }
+        // under MINIMAL the images of most updates are unlike REPLACE's; under NOBLOB none is
+        let mut columns = table.columns.iter().enumerate();
+        if image == RowImage::NoBlob
+            && loses_replaced(facts)
+            && let Some((_, column)) = columns.find(|(at, column)| image.may_lack(table, *at) && carried(column))
+        {
+            refuse(
+                format!("updates of {name} may lack {}", column.name),
+                "MariaDB logs REPLACE as an update too, and nothing tells whether the column stayed or fell back to its default",
+                without(&column.name),
+            );
         }
         for column in table.columns.iter().filter(carried) {
             let why = match column.left_out {
@@ -120,7 +119,7 @@ pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Ve
                 LeftOut::Always => "virtual columns are not in the images",
                 LeftOut::Null | LeftOut::Value(_) | LeftOut::Never => continue,
             };
-            refuse(format!("{name}.{} cannot be known from partial images", column.name), why, exclude(column));
+            refuse(format!("{name}.{} cannot be known from partial images", column.name), why, without(&column.name));
         }
         for key in table.foreign_keys.iter().filter(|key| key.acts() && !facts.logs_cascades) {
             let Some(parent) = catalog.tables.iter().find(|parent| parent.name == key.parent) else { continue };
@@ -140,6 +139,11 @@ pub fn problems(facts: &ServerFacts, mapping: &Mapping, catalog: &Catalog) -> Ve
     out
 }
 
+/// The way on without a column that cannot be carried.
+pub(super) fn without(column: &str) -> String {
+    format!("leave the column out: exclude_columns = [\"{column}\"]")
+}
+
 /// MariaDB's newer versions log no generated column in updates and deletes, under any setting (tried on 11.8; 10.11 does). Its
 /// old value would stay. Which version began it is not known, so every one behind 10.11 counts.
 fn leaves_out_generated(facts: &ServerFacts) -> bool {
@@ -151,7 +155,7 @@ fn generated(table: &TableSchema, column: &Column) -> Error {
         format!("{}.{} is a generated column, which the source does not log in updates", table.name, column.name);
     Error::new(ErrorKind::SourceSetting, what)
         .detail("MariaDB leaves generated columns out of row images, whatever binlog_row_image is")
-        .with_hint(format!("leave the column out: exclude_columns = [\"{}\"]", column.name))
+        .with_hint(without(&column.name))
 }
 
 /// Whether updates may have been REPLACE without saying so: MariaDB logs it as an update that leaves out the columns that fell
