@@ -199,14 +199,12 @@ impl<'o> Writer<'o> {
                 string(key, self.out);
                 self.out.extend_from_slice(b": ");
             }
-            let left = self.budget;
-            if is_inline(code, width) {
+            let inline = is_inline(code, width).then_some(self.budget);
+            if inline.is_some() {
                 self.budget += 4; // its bytes are those of its place, spent with the head
-                self.value(code, value, depth + 1)?;
-                self.budget = left;
-            } else {
-                self.value(code, value, depth + 1)?;
             }
+            self.value(code, value, depth + 1)?;
+            self.budget = inline.unwrap_or(self.budget);
         }
         self.out.push(if object { b'}' } else { b']' });
         Some(())

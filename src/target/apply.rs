@@ -177,15 +177,17 @@ impl Writer {
             let mark = self.client.batch_execute("SAVEPOINT sirenia_slice").await;
             mark.map_err(|e| classify(e, "begin a slice"))?;
         }
-        let in_parts = self.books.begin(batch);
-        match if in_parts { Ok(()) } else { self.segments(&batch.segments, &batch.arena).await } {
-            Ok(()) if in_parts => self.in_parts(batch).await?,
-            Ok(()) => self.books.walk(batch, 0..batch.log.len()),
-            Err(error) if error.kind() == ErrorKind::TargetData => {
-                self.pending.rows = rows;
-                self.careful(batch, &error, slice).await?;
+        if self.books.begin(batch) {
+            self.in_parts(batch).await?;
+        } else {
+            match self.segments(&batch.segments, &batch.arena).await {
+                Ok(()) => self.books.walk(batch, 0..batch.log.len()),
+                Err(error) if error.kind() == ErrorKind::TargetData => {
+                    self.pending.rows = rows;
+                    self.careful(batch, &error, slice).await?;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
         self.books.set_aside_before(batch, batch.log.len());
         self.keep_books().await?;
