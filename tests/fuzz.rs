@@ -8,7 +8,7 @@ mod targets;
 
 mod seeds;
 
-use crate::values::seed;
+use crate::support::seed;
 use crate::workload::Random;
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@
 //! failing schedule prints its seed and the command that runs it alone (`SIRENIA_TEST_SEED`).
 
 use crate::support::watch::{Checkpoint, TableState, rank};
-use crate::support::{DATABASE, Replicator, Setup, Watch, World};
+use crate::support::{DATABASE, Replicator, Setup, Watch, World, full};
 use crate::workload::{Random, before, numbers, random_load, schema};
 use mysql_async::prelude::Queryable;
 use sirenia::embedded::SourceKind;
@@ -121,8 +121,7 @@ impl Drop for Seed {
 }
 
 async fn slice(kind: SourceKind, slice: u64) {
-    let full = std::env::var("SIRENIA_TEST_FULL").is_ok_and(|value| value == "1");
-    let (worlds, kills) = if full { FULL } else { SAMPLE };
+    let (worlds, kills) = if full() { FULL } else { SAMPLE };
     assert_eq!(SLICES * FULL.0 * FULL.1 as u64, 100);
     let seeds: Vec<u64> = match std::env::var("SIRENIA_TEST_SEED") {
         Ok(seed) => vec![seed.parse().expect("SIRENIA_TEST_SEED is a number")],

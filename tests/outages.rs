@@ -1,6 +1,6 @@
 //! Servers that stop, crash and come back under load: `sirenia run` waits, goes on, and both sides end equal.
 
-use crate::support::{DATABASE, Setup, Watch, World, on_both, tail};
+use crate::support::{DATABASE, Setup, Watch, World, full, on_both, tail};
 use crate::workload::{before, numbers, random_load, schema};
 use sirenia::embedded::SourceKind;
 use std::sync::Arc;
@@ -88,9 +88,8 @@ async fn in_the_stream(kind: SourceKind) {
 
 /// Each outage once, on one server or the other; with `SIRENIA_TEST_FULL=1` on both.
 async fn in_the_snapshot(kind: SourceKind) {
-    let full = std::env::var_os("SIRENIA_TEST_FULL").is_some();
     let outages: &[Outage] = match kind {
-        _ if full => &[Outage::TargetCrash, Outage::SourceCrash, Outage::BothCrash],
+        _ if full() => &[Outage::TargetCrash, Outage::SourceCrash, Outage::BothCrash],
         SourceKind::MySql => &[Outage::SourceCrash],
         _ => &[Outage::TargetCrash, Outage::BothCrash],
     };

@@ -4,7 +4,7 @@
 //! `sirenia verify` must both say equal. The normal run does one case of each server whole and the others at a tenth of the
 //! tables and rows; `SIRENIA_TEST_FULL=1` does all of them whole.
 
-use crate::support::{DATABASE, Setup, World};
+use crate::support::{DATABASE, Setup, World, full};
 use mysql_async::prelude::Queryable;
 use sirenia::embedded::SourceKind;
 use std::sync::Arc;
@@ -320,7 +320,8 @@ fn random_transaction(random: &mut Random, many: usize) -> Vec<String> {
     sql
 }
 
-/// Runs random transactions on one connection until told to stop, at a pace that does not depend on how fast the disk is; returns how many committed.
+/// Runs random transactions on one connection until told to stop, at a pace that does not depend on how fast the disk is;
+/// returns how many committed.
 /// A statement that fails (deadlock, missing parent) ends its transaction with a rollback, as an application would.
 pub async fn random_load(url: String, seed: u64, many: usize, stop: Arc<AtomicBool>) -> u64 {
     let mut random = Random(seed);
@@ -354,7 +355,7 @@ pub async fn random_load(url: String, seed: u64, many: usize, stop: Arc<AtomicBo
 /// The whole workload on one set-up.
 /// `whole`: also where only samples are run.
 async fn workload(setup: Setup, whole: bool) {
-    let part = if whole || std::env::var_os("SIRENIA_TEST_FULL").is_some() { 1 } else { 10 };
+    let part = if whole || full() { 1 } else { 10 };
     let (many, scale, workers) = (300 / part, KEYLESS_ROWS / part as u32, 3);
     let mut world = World::new(setup).await;
     // a budget that the whole size's large transactions exceed several times

@@ -19,6 +19,19 @@ use std::time::{Duration, Instant};
 /// The longest any single wait may take; far above what is needed, so that a slow machine does not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Whether the long suites run whole, and not only a sample of them: `SIRENIA_TEST_FULL=1`.
+pub fn full() -> bool {
+    std::env::var("SIRENIA_TEST_FULL").is_ok_and(|value| value == "1")
+}
+
+/// `SIRENIA_TEST_SEED`, which repeats a run, or another seed each time.
+pub fn seed() -> u64 {
+    std::env::var("SIRENIA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+        now.as_micros() as u64
+    })
+}
+
 /// One source set-up under test.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {

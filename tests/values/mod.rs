@@ -13,7 +13,7 @@ mod random;
 mod texts;
 mod trees;
 
-use crate::support::{DATABASE, Setup, World, oracle, tail};
+use crate::support::{DATABASE, Setup, World, full, oracle, seed, tail};
 use families::Family;
 use mysql_async::prelude::Queryable;
 use random::Random;
@@ -24,13 +24,6 @@ const SESSION: &str = "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00
 
 /// How far the ids of the rows behind the snapshot are from those before it.
 const BEHIND: u64 = 1_000_000;
-
-pub fn seed() -> u64 {
-    std::env::var("SIRENIA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
-        now.as_micros() as u64
-    })
-}
 
 async fn charsets(conn: &mut mysql_async::Conn) -> Vec<(String, u64)> {
     let rows: Vec<(String, String, String, u64)> = conn.query("SHOW CHARACTER SET").await.expect("the character sets");
@@ -49,7 +42,7 @@ async fn again(conn: &mut mysql_async::Conn, families: &[Family]) {
 }
 
 async fn arrive_intact(setup: Setup, target: TargetVersion, sample: usize) {
-    let count = if std::env::var_os("SIRENIA_TEST_FULL").is_some() { 2_000 } else { sample };
+    let count = if full() { 2_000 } else { sample };
     let seed = seed();
     println!("SIRENIA_TEST_SEED={seed} repeats this run");
     let mut random = Random::new(seed);
