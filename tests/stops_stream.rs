@@ -217,6 +217,12 @@ async fn purged(kind: SourceKind) {
     assert_once_equal(&world).await;
 }
 
+/// Begins the source's binlog anew, in another second than before: a file is known by its name and the second of its creation.
+async fn reset_log(world: &World, kind: SourceKind) {
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    world.run(&[if kind == MySql { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" }]).await;
+}
+
 /// The binlog was reset: the same server, the same file name, other events. Once after the stream has brought changes,
 /// once before it has brought any: then the checkpoint is still the one that the snapshot began with.
 async fn reset_binlog(kind: SourceKind) {
@@ -228,8 +234,8 @@ async fn reset_binlog(kind: SourceKind) {
             world.caught_up().await;
         }
         assert_eq!(replicator.terminate().await.0, 0);
-        let reset = if kind == MySql { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" };
-        world.run(&[reset, "INSERT INTO pasien (nama) VALUES ('setelah reset')"]).await;
+        reset_log(&world, kind).await;
+        world.run(&["INSERT INTO pasien (nama) VALUES ('setelah reset')"]).await;
         for _ in 0..30 {
             world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 1)"]).await;
         }
@@ -249,10 +255,7 @@ async fn reset_binlog_that_grew_again(kind: SourceKind) {
         world.run(&["FLUSH BINARY LOGS", "FLUSH BINARY LOGS", "UPDATE pasien SET jumlah = 5 WHERE id = 1"]).await;
         world.caught_up().await;
         assert_eq!(replicator.terminate().await.0, 0);
-        // a file is known by its name and the second of its creation
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-        let reset = if kind == MySql { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" };
-        world.run(&[reset]).await;
+        reset_log(&world, kind).await;
         for _ in 0..60 {
             world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 1)"]).await;
         }
