@@ -35,6 +35,12 @@ pub struct TableSchema {
     pub transactional: bool,
     /// The table's comment, possibly empty.
     pub comment: String,
+    /// The table's own character set, which text columns get that name none. Not in schemas stored before 0.2.
+    #[serde(default)]
+    pub charset: Option<Charset>,
+    /// CHECK constraints, but for the `json_valid` that makes MariaDB's JSON. Not in schemas stored before 0.2.
+    #[serde(default)]
+    pub checks: Vec<Check>,
     /// The catalogue's estimate of the number of rows.
     pub estimated_rows: u64,
     /// The catalogue's estimate of the data's size in bytes.
@@ -85,11 +91,49 @@ pub struct Column {
     pub auto_increment: bool,
     /// Whether it is computed from other columns.
     pub generated: bool,
+    /// How it is computed. Not in schemas stored before 0.2.
+    #[serde(default)]
+    pub generation: Option<Generation>,
+    /// Its default; none where it has none or NULL. Not in schemas stored before 0.2.
+    #[serde(default)]
+    pub default: Option<ColumnDefault>,
+    /// Whether an UPDATE sets it to the time (`ON UPDATE CURRENT_TIMESTAMP`). Not in schemas stored before 0.2.
+    #[serde(default)]
+    pub on_update_now: bool,
     /// What it means that a partial row image leaves it out. Not in schemas stored by versions before 0.2.
     #[serde(default)]
     pub left_out: LeftOut,
     /// The column's comment, possibly empty.
     pub comment: String,
+}
+
+/// How a generated column is computed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The expression, as the catalogue prints it.
+    pub expression: String,
+    /// Whether its value is stored (STORED, PERSISTENT) instead of computed at each reading.
+    pub stored: bool,
+}
+
+/// A column's default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ColumnDefault {
+    /// A constant's text, without quotes; a bit string keeps its form `b'101'`.
+    Literal(String),
+    /// An expression, as the catalogue prints it, such as `CURRENT_TIMESTAMP` or `uuid()`.
+    Expression(String),
+}
+
+/// A CHECK constraint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name; MariaDB names one that belongs to a column as the column.
+    pub name: String,
+    /// The condition, as the catalogue prints it.
+    pub condition: String,
+    /// Whether the server holds rows to it (MySQL's `NOT ENFORCED` does not).
+    pub enforced: bool,
 }
 
 /// What it means that a partial row image (`binlog_row_image` MINIMAL or NOBLOB) leaves a column out of a new row. Both
@@ -324,6 +368,9 @@ pub struct IndexPart {
     pub prefix: Option<u32>,
     /// Whether it is sorted downwards.
     pub descending: bool,
+    /// The expression of a functional part, as the catalogue prints it. Not in schemas stored before 0.2.
+    #[serde(default)]
+    pub expression: Option<String>,
 }
 
 /// What a foreign key does to the child when the parent's row goes or its key changes.

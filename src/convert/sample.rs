@@ -40,6 +40,9 @@ pub(crate) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
         nullable: name.ends_with('?'),
         auto_increment: false,
         generated: false,
+        generation: None,
+        default: None,
+        on_update_now: false,
         left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };
@@ -51,6 +54,8 @@ pub(crate) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
         engine: "InnoDB".into(),
         transactional: true,
         comment: String::new(),
+        charset: None,
+        checks: Vec::new(),
         estimated_rows: 0,
         estimated_bytes: 0,
     }
@@ -58,7 +63,8 @@ pub(crate) fn table(name: &str, columns: &[(&str, SourceType)]) -> TableSchema {
 
 impl TableSchema {
     pub(crate) fn indexed(mut self, name: &str, kind: IndexKind, columns: &[usize]) -> Self {
-        let part = |column: &usize| IndexPart { column: Some(*column), prefix: None, descending: false };
+        let part =
+            |column: &usize| IndexPart { column: Some(*column), prefix: None, descending: false, expression: None };
         let parts = columns.iter().map(part).collect();
         self.indexes.push(Index { name: name.into(), kind, method: "BTREE".into(), parts });
         self

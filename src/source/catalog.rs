@@ -8,8 +8,10 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{TableName, mysql_literal};
 use crate::mapping::Mapping;
-use crate::schema::{Action, Catalog, Column, Flavor, ForeignKey, Index, IndexKind, IndexPart, TableSchema};
-use crate::source::column_default::{DeclaredDefault, left_out};
+use crate::schema::{
+    Action, Catalog, Charset, Check, Column, Flavor, ForeignKey, Generation, Index, IndexKind, IndexPart, TableSchema,
+};
+use crate::source::column_default::{DeclaredDefault, column_default, left_out};
 use crate::source::column_type::{DeclaredType, source_type};
 use crate::source::refusal::{Doing, server_code};
 use mysql_async::prelude::{FromValue, Queryable};
@@ -70,7 +72,7 @@ async fn read_utf8(conn: &mut Conn, flavor: Flavor, mapping: &Mapping) -> Result
         }
     }
     let mut tables = read_tables(conn, &within, mapping).await?;
-    let json = if flavor == Flavor::MariaDb { json_checks(conn, &within).await? } else { HashSet::new() };
+    let json = read_checks(conn, flavor, &within, &mut tables).await?;
     read_columns(conn, flavor, &within, &json, &mut tables).await?;
     read_indexes(conn, &within, &mut tables).await?;
     read_foreign_keys(conn, &within, &mut tables).await?;
@@ -98,7 +100,7 @@ async fn read_tables(conn: &mut Conn, within: &str, mapping: &Mapping) -> Result
         conn.query("SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'").await.doing(DOING)?;
     let rows: Vec<Row> = conn
         .query(format!(
-            "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH, TABLE_COMMENT \
+            "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH, TABLE_COMMENT, TABLE_COLLATION \
              FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA IN ({within})"
         ))
         .await
@@ -113,6 +115,11 @@ async fn read_tables(conn: &mut Conn, within: &str, mapping: &Mapping) -> Result
             transactional: transactional.iter().any(|known| known.eq_ignore_ascii_case(&engine)),
             engine,
             comment: text(row, 5),
+            charset: optional::<String>(row, 6).map(|collation| Charset {
+                name: collation.split('_').next().unwrap_or_default().to_owned(),
+                collation,
+            }),
+            checks: Vec::new(),
             estimated_rows: optional(row, 3).unwrap_or(0),
             estimated_bytes: optional(row, 4).unwrap_or(0),
         };
@@ -121,16 +128,40 @@ async fn read_tables(conn: &mut Conn, within: &str, mapping: &Mapping) -> Result
     Ok(tables.collect())
 }
 
-/// MariaDB's JSON columns: (table, `` json_valid(`column`) ``) for every check constraint that is just that.
-async fn json_checks(conn: &mut Conn, within: &str) -> Result<HashSet<(TableName, String)>> {
-    let rows: Vec<Row> = conn
-        .query(format!(
-            "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
-             WHERE CONSTRAINT_SCHEMA IN ({within})"
-        ))
-        .await
-        .doing(DOING)?;
-    Ok(rows.iter().map(|row| (name(row), text(row, 2))).collect())
+/// Reads the CHECK constraints, and returns those by which MariaDB makes JSON of LONGTEXT: (table, `` json_valid(`column`) ``).
+async fn read_checks(
+    conn: &mut Conn,
+    flavor: Flavor,
+    within: &str,
+    tables: &mut Tables,
+) -> Result<HashSet<(TableName, String)>> {
+    let sql = match flavor {
+        Flavor::MariaDb => format!(
+            "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, CHECK_CLAUSE, 'YES' \
+             FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA IN ({within}) ORDER BY 1, 2, 3"
+        ),
+        Flavor::MySql => format!(
+            "SELECT c.CONSTRAINT_SCHEMA, t.TABLE_NAME, c.CONSTRAINT_NAME, c.CHECK_CLAUSE, t.ENFORCED \
+             FROM information_schema.CHECK_CONSTRAINTS c JOIN information_schema.TABLE_CONSTRAINTS t \
+             USING (CONSTRAINT_SCHEMA, CONSTRAINT_NAME) \
+             WHERE CONSTRAINT_TYPE = 'CHECK' AND CONSTRAINT_SCHEMA IN ({within}) ORDER BY 1, 2, 3"
+        ),
+    };
+    let rows: Vec<Row> = match conn.query(sql).await {
+        Err(error) if server_code(&error) == Some(1109) => Vec::new(), // before 8.0.16 there are none
+        rows => rows.doing(DOING)?,
+    };
+    let mut json = HashSet::new();
+    for row in &rows {
+        let (constraint, condition) = (text(row, 2), text(row, 3));
+        let of_column = format!("json_valid({})", crate::ident::mysql(&constraint));
+        if flavor == Flavor::MariaDb && condition == of_column {
+            json.insert((name(row), condition));
+        } else if let Some(table) = tables.get_mut(&name(row)) {
+            table.checks.push(Check { name: constraint, condition, enforced: text(row, 4) == "YES" });
+        }
+    }
+    Ok(json)
 }
 
 async fn read_columns(
@@ -170,7 +201,9 @@ async fn read_columns(
             Error::new(ErrorKind::SchemaMismatch, message)
                 .with_hint(format!("leave the table out: [tables] exclude = [\"{table_name}\"]"))
         })?;
-        let (nullable, extra, generated) = (text(row, 5) == "YES", text(row, 6), !text(row, 8).is_empty());
+        let (nullable, extra) = (text(row, 5) == "YES", text(row, 6));
+        let expression: Option<String> = optional(row, 8).filter(|expression: &String| !expression.is_empty());
+        let (generated, lower) = (expression.is_some(), extra.to_ascii_lowercase());
         let default: Option<String> = optional(row, 15);
         let declared_default =
             DeclaredDefault { flavor, default: default.as_deref(), extra: &extra, nullable, generated };
@@ -180,8 +213,11 @@ async fn read_columns(
             ty,
             declared: declared.column_type,
             nullable,
-            auto_increment: extra.to_ascii_lowercase().contains("auto_increment"),
+            auto_increment: lower.contains("auto_increment"),
             generated,
+            generation: expression.map(|expression| Generation { expression, stored: !lower.contains("virtual") }),
+            default: column_default(&declared_default),
+            on_update_now: lower.contains("on update current_timestamp"),
             comment: text(row, 7),
         });
     }
@@ -189,14 +225,17 @@ async fn read_columns(
 }
 
 async fn read_indexes(conn: &mut Conn, within: &str, tables: &mut Tables) -> Result<()> {
-    let rows: Vec<Row> = conn
-        .query(format!(
-            "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART, COLLATION, INDEX_TYPE \
-             FROM information_schema.STATISTICS WHERE TABLE_SCHEMA IN ({within}) \
+    let sql = |expression: &str| {
+        format!(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART, COLLATION, INDEX_TYPE, \
+             {expression} FROM information_schema.STATISTICS WHERE TABLE_SCHEMA IN ({within}) \
              ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
-        ))
-        .await
-        .doing(DOING)?;
+        )
+    };
+    let rows: Vec<Row> = match conn.query(sql("EXPRESSION")).await {
+        Err(error) if server_code(&error) == Some(1054) => conn.query(sql("NULL")).await.doing(DOING)?,
+        rows => rows.doing(DOING)?,
+    };
     for row in &rows {
         let Some(table) = tables.get_mut(&name(row)) else { continue };
         let index_name = text(row, 2);
@@ -205,6 +244,7 @@ async fn read_indexes(conn: &mut Conn, within: &str, tables: &mut Tables) -> Res
             column: column.and_then(|column| table.column(&column)),
             prefix: optional(row, 5),
             descending: text(row, 6) == "D",
+            expression: optional(row, 8),
         };
         match table.indexes.last_mut() {
             Some(index) if index.name == index_name => index.parts.push(part),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::schema::SourceType;
+use crate::schema::{ColumnDefault, SourceType};
 use crate::source::connect::connect;
 use crate::source::testing::{mapping, run, servers};
 
@@ -70,4 +70,45 @@ fn actions_are_read_from_the_created_table() {
     assert_eq!(actions_in(sql, "x"), Some((Action::SetNull, Action::Cascade)));
     assert_eq!(actions_in(sql, "y"), Some((Action::Restrict, Action::Restrict)));
     assert_eq!(actions_in(sql, "z"), None);
+}
+
+#[tokio::test]
+async fn defaults_checks_and_expressions_are_read() {
+    const TABLE: &str =
+        "CREATE TABLE t (id int PRIMARY KEY DEFAULT 7, a varchar(20) DEFAULT 'it''s', n int DEFAULT NULL,
+      at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, u varchar(36) DEFAULT (uuid()),
+      v int GENERATED ALWAYS AS (id + 1) VIRTUAL, s int GENERATED ALWAYS AS (id * 2) STORED,
+      CONSTRAINT positive CHECK (id > 0)) CHARACTER SET latin1 COLLATE latin1_swedish_ci";
+    for server in servers() {
+        let mut conn = server.database("defaults").await;
+        run(&mut conn, TABLE).await;
+        if server.flavor == Flavor::MySql {
+            run(&mut conn, "ALTER TABLE t ADD KEY f ((n + 1)), ADD CONSTRAINT off CHECK (n > 0) NOT ENFORCED").await;
+        }
+        let catalog = read(&mut conn, server.flavor, &mapping(&["defaults"])).await.unwrap();
+        let table = &catalog.tables[0];
+        assert_eq!(table.charset.as_ref().unwrap().collation, "latin1_swedish_ci");
+        assert_eq!(table.charset.as_ref().unwrap().name, "latin1");
+        let column = |name: &str| &table.columns[table.column(name).unwrap()];
+        assert_eq!(column("id").default, Some(ColumnDefault::Literal("7".into())));
+        assert_eq!(column("a").default, Some(ColumnDefault::Literal("it's".into())));
+        assert_eq!(column("n").default, None);
+        let Some(ColumnDefault::Expression(now)) = &column("at").default else { panic!("{:?}", column("at")) };
+        assert!(now.to_lowercase().starts_with("current_timestamp"), "{now}");
+        assert!(column("at").on_update_now && !column("id").on_update_now);
+        assert_eq!(column("u").default, Some(ColumnDefault::Expression("uuid()".into())));
+        let generation = |name: &str| column(name).generation.clone().map(|g| (g.expression.contains("id"), g.stored));
+        assert_eq!(
+            (generation("v"), generation("s"), generation("id")),
+            (Some((true, false)), Some((true, true)), None)
+        );
+        let checks: Vec<_> = table.checks.iter().map(|check| (check.name.as_str(), check.enforced)).collect();
+        if server.flavor == Flavor::MySql {
+            assert_eq!(checks, [("off", false), ("positive", true)]);
+            let index = table.indexes.iter().find(|index| index.name == "f").unwrap();
+            assert_eq!(index.parts[0].expression.as_deref(), Some("(`n` + 1)"));
+        } else {
+            assert_eq!(checks, [("positive", true)]);
+        }
+    }
 }

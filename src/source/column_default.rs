@@ -8,7 +8,7 @@
 //! catalogue's own character set, printed as `?`.
 
 use crate::error::Result;
-use crate::schema::{Charset, Flavor, LeftOut, SourceType};
+use crate::schema::{Charset, ColumnDefault, Flavor, LeftOut, SourceType};
 use crate::value::{Date, DateTime, Decimal, Time, ValueRef};
 
 /// What the catalogue says about a column's default.
@@ -20,6 +20,29 @@ pub(super) struct DeclaredDefault<'a> {
     pub extra: &'a str,
     pub nullable: bool,
     pub generated: bool,
+}
+
+/// The default for the target's schema.
+pub(super) fn column_default(declared: &DeclaredDefault<'_>) -> Option<ColumnDefault> {
+    let text = declared.default.filter(|_| !declared.generated)?;
+    let expression = || Some(ColumnDefault::Expression(text.to_owned()));
+    if declared.flavor == Flavor::MariaDb {
+        return match text.as_bytes() {
+            b"NULL" => None,
+            [b'\'', .., b'\''] => unquoted(text).map(ColumnDefault::Literal).or_else(expression),
+            [b'0'..=b'9' | b'-' | b'+' | b'.', ..] if text.parse::<f64>().is_ok() => {
+                Some(ColumnDefault::Literal(text.to_owned()))
+            }
+            [b'b', b'\'', ..] => Some(ColumnDefault::Literal(text.to_owned())),
+            _ => expression(),
+        };
+    }
+    // before 8.0 EXTRA does not say so
+    let now = text.to_ascii_uppercase().starts_with("CURRENT_TIMESTAMP");
+    if now || declared.extra.to_ascii_lowercase().contains("default_generated") {
+        return expression();
+    }
+    Some(ColumnDefault::Literal(text.to_owned()))
 }
 
 /// What a new row holds in a column of this type that its image leaves out.

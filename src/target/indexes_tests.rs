@@ -64,6 +64,9 @@ async fn what_acting_foreign_keys_need_comes_first_and_alone() {
         nullable: true,
         auto_increment: false,
         generated: false,
+        generation: None,
+        default: None,
+        on_update_now: false,
         left_out: crate::schema::LeftOut::default(),
         comment: String::new(),
     };

@@ -157,7 +157,7 @@ fn indexes_that_a_later_stage_brings() {
     source.indexes[0].method = "FULLTEXT".into();
     source.indexes[1].parts[1].column = None;
     source.indexes[2].parts[0].prefix = Some(20);
-    source.indexes[3].parts[0] = IndexPart { column: Some(1), prefix: None, descending: true };
+    source.indexes[3].parts[0] = IndexPart { column: Some(1), prefix: None, descending: true, expression: None };
     let plan = plans(vec![source], vec![]).unwrap().remove(0);
     let indexes: Vec<_> =
         plan.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts[0])).collect();
