@@ -24,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod convert;
 pub mod copy_format;
+pub mod ddl;
 pub mod embedded;
 pub mod error;
 pub mod http;

@@ -169,9 +169,36 @@ pub struct Time {
     pub micros: u32,
 }
 
+impl ValueRef<'_> {
+    /// The TIMESTAMP of a moment in UTC; the zero date is zero.
+    pub(crate) fn timestamp(at: DateTime) -> Self {
+        if at.date == Date::default() {
+            return Self::Timestamp { seconds: 0, micros: 0 };
+        }
+        let time = i64::from(at.hour) * 3600 + i64::from(at.minute) * 60 + i64::from(at.second);
+        Self::Timestamp { seconds: days_from_epoch(at.date) * 86_400 + time, micros: at.micros }
+    }
+}
+
+/// Days from 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn days_from_epoch(date: Date) -> i64 {
+    let year = i64::from(date.year) - i64::from(date.month <= 2);
+    let era = year.div_euclid(400);
+    let month = (i64::from(date.month) + 9) % 12;
+    let day_of_year = (153 * month + 2) / 5 + i64::from(date.day) - 1;
+    let year_of_era = year.rem_euclid(400);
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_count_from_1970() {
+        let days = |year, month, day| days_from_epoch(Date { year, month, day });
+        assert_eq!((days(1970, 1, 1), days(2000, 3, 1), days(2038, 1, 19)), (0, 11_017, 24_855));
+    }
 
     #[test]
     fn values_come_back_from_messagepack() {

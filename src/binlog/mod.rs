@@ -17,7 +17,6 @@
 //!
 //! Formats: `libs/mysql/binlog/event/` and `sql/log_event.cc` of MySQL, `sql/log_event.h` of MariaDB.
 
-mod affects;
 mod decimal;
 mod decoder;
 mod event;
@@ -32,14 +31,13 @@ mod query;
 mod reader;
 mod refusals;
 mod rows;
-mod sql;
 mod stream;
 mod table_map;
 mod temporal;
 mod tracker;
 mod unpack;
 
-pub use affects::{Affects, affects};
+pub use crate::ddl::{Affects, affects};
 pub use decoder::Decoded;
 pub use event::{EventHeader, Frame, has_checksum, is_artificial_rotate, logs_checksums};
 pub use query::{Statement, classify};

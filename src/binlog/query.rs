@@ -4,8 +4,8 @@
 //! rows. [`classify`] tells them apart by their first words. It fails closed: what is not recognised is DDL whose effect
 //! is [`Affects::Unknown`].
 
-use super::affects::{Affects, affects};
-use super::sql::{Token, Tokens, tokens};
+use crate::ddl::words::{Token, Tokens, tokens};
+use crate::ddl::{Affects, affects};
 
 /// The kinds of statements.
 #[derive(Debug, Clone, PartialEq, Eq)]

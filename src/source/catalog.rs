@@ -5,14 +5,14 @@
 //! MariaDB hides `REFERENTIAL_CONSTRAINTS` from accounts that have SELECT alone, without a word; the actions of such
 //! foreign keys are read from `SHOW CREATE TABLE`, because taking them for RESTRICT would lose cascades.
 
+use crate::ddl::column_default::{DeclaredDefault, column_default, left_out};
+use crate::ddl::column_type::{DeclaredType, source_type};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{TableName, mysql_literal};
 use crate::mapping::Mapping;
 use crate::schema::{
     Action, Catalog, Charset, Check, Column, Flavor, ForeignKey, Generation, Index, IndexKind, IndexPart, TableSchema,
 };
-use crate::source::column_default::{DeclaredDefault, column_default, left_out};
-use crate::source::column_type::{DeclaredType, source_type};
 use crate::source::refusal::{Doing, server_code};
 use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Row};

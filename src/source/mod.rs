@@ -20,10 +20,10 @@
 pub mod catalog;
 #[cfg(test)]
 mod charset_tests;
-mod column_default;
-mod column_type;
 mod computed;
 pub mod connect;
+#[cfg(test)]
+mod ddl_oracle_tests;
 pub mod preflight;
 pub mod refusal;
 mod replica;

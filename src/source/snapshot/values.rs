@@ -73,7 +73,7 @@ fn value_ref<'a>(value: &'a Value, ty: &SourceType) -> Option<ValueRef<'a>> {
         (T::Set { .. }, value) => ValueRef::Set(unsigned(value)?),
         (T::Date, Value::Date(year, month, day, ..)) => ValueRef::Date(Date { year: *year, month: *month, day: *day }),
         (T::DateTime { .. }, value) => ValueRef::DateTime(date_time(value)?),
-        (T::Timestamp { .. }, value) => timestamp(date_time(value)?),
+        (T::Timestamp { .. }, value) => ValueRef::timestamp(date_time(value)?),
         (T::Time { .. }, Value::Time(negative, days, hours, minutes, seconds, micros)) => ValueRef::Time(Time {
             negative: *negative,
             hours: u16::try_from(days * 24 + u32::from(*hours)).ok()?,
@@ -122,33 +122,9 @@ fn date_time(value: &Value) -> Option<DateTime> {
     Some(DateTime { date, hour: *hour, minute: *minute, second: *second, micros: *micros })
 }
 
-pub(crate) fn timestamp<'a>(at: DateTime) -> ValueRef<'a> {
-    if at.date == Date::default() {
-        return ValueRef::Timestamp { seconds: 0, micros: 0 };
-    }
-    let time = i64::from(at.hour) * 3600 + i64::from(at.minute) * 60 + i64::from(at.second);
-    ValueRef::Timestamp { seconds: days_from_epoch(at.date) * 86_400 + time, micros: at.micros }
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn days_from_epoch(date: Date) -> i64 {
-    let year = i64::from(date.year) - i64::from(date.month <= 2);
-    let era = year.div_euclid(400);
-    let month = (i64::from(date.month) + 9) % 12;
-    let day_of_year = (153 * month + 2) / 5 + i64::from(date.day) - 1;
-    let year_of_era = year.rem_euclid(400);
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_count_from_1970() {
-        let days = |year, month, day| days_from_epoch(Date { year, month, day });
-        assert_eq!((days(1970, 1, 1), days(2000, 3, 1), days(2038, 1, 19)), (0, 11_017, 24_855));
-    }
 
     #[test]
     fn zerofill_does_not_show() {

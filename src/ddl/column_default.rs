@@ -12,7 +12,7 @@ use crate::schema::{Charset, ColumnDefault, Flavor, LeftOut, SourceType};
 use crate::value::{Date, DateTime, Decimal, Time, ValueRef};
 
 /// What the catalogue says about a column's default.
-pub(super) struct DeclaredDefault<'a> {
+pub(crate) struct DeclaredDefault<'a> {
     pub flavor: Flavor,
     /// `COLUMN_DEFAULT`.
     pub default: Option<&'a str>,
@@ -23,7 +23,7 @@ pub(super) struct DeclaredDefault<'a> {
 }
 
 /// The default for the target's schema.
-pub(super) fn column_default(declared: &DeclaredDefault<'_>) -> Option<ColumnDefault> {
+pub(crate) fn column_default(declared: &DeclaredDefault<'_>) -> Option<ColumnDefault> {
     let text = declared.default.filter(|_| !declared.generated)?;
     let expression = || Some(ColumnDefault::Expression(text.to_owned()));
     if declared.flavor == Flavor::MariaDb {
@@ -46,7 +46,7 @@ pub(super) fn column_default(declared: &DeclaredDefault<'_>) -> Option<ColumnDef
 }
 
 /// What a new row holds in a column of this type that its image leaves out.
-pub(super) fn left_out(ty: &SourceType, declared: &DeclaredDefault<'_>) -> Result<LeftOut> {
+pub(crate) fn left_out(ty: &SourceType, declared: &DeclaredDefault<'_>) -> Result<LeftOut> {
     let extra = declared.extra.to_ascii_lowercase();
     let mariadb = declared.flavor == Flavor::MariaDb;
     if declared.generated {
@@ -152,7 +152,7 @@ fn value<'a>(ty: &SourceType, text: &'a str, zoned: bool, bytes: &'a mut Vec<u8>
             if at != DateTime::default() && !zoned {
                 return None;
             }
-            crate::source::snapshot::values::timestamp(at)
+            ValueRef::timestamp(at)
         }
         T::Char { charset, .. } | T::VarChar { charset, .. } | T::Text { charset, .. } => {
             *bytes = encoded(text, charset)?;

@@ -1,20 +1,40 @@
-//! The words of an SQL statement, just well enough to tell which tables it names.
+//! The words of an SQL statement.
 //!
-//! Comments vanish; versioned comments (`/*!40000 … */`, `/*M!… */`) count as text, since the server executed them.
-//! String literals are taken with backslash escapes, the default; a statement in which that goes wrong ends inside a
-//! string and gives `None`, and then the caller cannot tell and fails closed.
+//! Comments vanish; versioned comments (`/*!40000 … */`, `/*M!… */`) count as text, since the server executed them. How
+//! quotes and backslashes are read depends on the session's `sql_mode` ([`Mode`]). A statement in which a quote or a
+//! comment does not end gives `None`, and then the caller cannot tell and fails closed.
+
+/// What of the session's `sql_mode` changes how a statement is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// `"x"` is a name.
+    pub ansi_quotes: bool,
+    /// A backslash in a string is a backslash.
+    pub no_backslash_escapes: bool,
+    /// Types mean something else: MariaDB's ORACLE, MAXDB and REAL_AS_FLOAT.
+    pub other_types: bool,
+}
+
+impl Mode {
+    /// From the bits of `sql_mode` in a Query event (`sql/sql_class.h` of MariaDB, `sql/system_variables.h` of MySQL).
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        let has = |mask: u64| bits & mask != 0;
+        Self { ansi_quotes: has(0x4), no_backslash_escapes: has(0x10_0000), other_types: has(0x1 | 0x200 | 0x1000) }
+    }
+}
 
 /// One word, name, literal or sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// A keyword, number or unquoted name.
     Word(&'a str),
-    /// A name in backticks.
+    /// A name in backticks, or in double quotes under ANSI_QUOTES.
     Quoted(String),
-    /// `"…"`: a name under ANSI_QUOTES, a string otherwise.
+    /// `"…"`: where the mode is not known, a name or a string.
     DoubleQuoted(String),
-    /// A string literal; what it says is nobody's business.
-    Literal,
+    /// What a string literal says.
+    Literal(String),
     /// Anything else.
     Sign(char),
 }
@@ -35,25 +55,44 @@ impl Token<'_> {
     }
 }
 
-/// Takes a statement apart; `None` when a quote or comment does not end.
-pub(super) fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
-    Tokens { rest: sql }.collect()
+/// Takes a statement apart in the default mode; `None` when a quote or comment does not end.
+pub(crate) fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
+    Tokens::new(sql).collect()
+}
+
+/// Takes a statement apart, each word with the bytes at which it starts and ends.
+pub(crate) fn placed(sql: &str, mode: Mode) -> Option<Vec<(Token<'_>, usize, usize)>> {
+    let mut tokens = Tokens { mode, ..Tokens::new(sql) };
+    let mut out = Vec::new();
+    while let Some(token) = tokens.next() {
+        let token = match token? {
+            Token::DoubleQuoted(text) if mode.ansi_quotes => Token::Quoted(text),
+            Token::DoubleQuoted(text) => Token::Literal(text),
+            token => token,
+        };
+        out.push((token, tokens.start, sql.len() - tokens.rest.len()));
+    }
+    Some(out)
 }
 
 /// An iterator over the words, ending after the first error.
-pub(super) struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
+    sql: &'a str,
     rest: &'a str,
+    /// Where the last word starts.
+    start: usize,
+    mode: Mode,
 }
 
 impl<'a> Tokens<'a> {
     pub fn new(sql: &'a str) -> Self {
-        Self { rest: sql }
+        Self { sql, rest: sql, start: 0, mode: Mode::default() }
     }
 
     /// Drops blanks and comments, and the marks around versioned comments. False when a comment does not end.
     fn skip_blanks(&mut self) -> bool {
         loop {
-            self.rest = self.rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
+            self.rest = self.rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\0' || c == '\x0B');
             let versioned = self.rest.strip_prefix("/*!").or_else(|| self.rest.strip_prefix("/*M!"));
             if let Some(text) = versioned {
                 self.rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -76,7 +115,17 @@ impl<'a> Tokens<'a> {
         let mut chars = self.rest.char_indices().skip(1).peekable();
         while let Some((at, c)) = chars.next() {
             if c == '\\' && backslash {
-                text.push(chars.next()?.1);
+                match chars.next()?.1 {
+                    'n' => text.push('\n'),
+                    't' => text.push('\t'),
+                    'r' => text.push('\r'),
+                    'b' => text.push('\u{8}'),
+                    '0' => text.push('\0'),
+                    'Z' => text.push('\u{1A}'),
+                    // kept for LIKE
+                    wild @ ('%' | '_') => text.extend(['\\', wild]),
+                    other => text.push(other),
+                }
             } else if c != quote || chars.next_if(|(_, next)| *next == quote).is_some() {
                 text.push(c);
             } else {
@@ -96,11 +145,13 @@ impl<'a> Iterator for Tokens<'a> {
             self.rest = "";
             return Some(None);
         }
+        self.start = self.sql.len() - self.rest.len();
         let first = self.rest.chars().next()?;
+        let backslash = !self.mode.no_backslash_escapes;
         let token = match first {
             '`' => self.quoted('`', false).map(Token::Quoted),
-            '"' => self.quoted('"', true).map(Token::DoubleQuoted),
-            '\'' => self.quoted('\'', true).map(|_| Token::Literal),
+            '"' => self.quoted('"', backslash && !self.mode.ansi_quotes).map(Token::DoubleQuoted),
+            '\'' => self.quoted('\'', backslash).map(Token::Literal),
             c if is_word(c) => {
                 let (word, rest) = self.rest.split_at(self.rest.find(|c| !is_word(c)).unwrap_or(self.rest.len()));
                 self.rest = rest;
@@ -154,6 +205,21 @@ mod tests {
             assert_eq!(tokens(sql), None, "{sql}");
         }
         assert_eq!(tokens("'a\\'b' 'c''d' 1-2").unwrap().len(), 5);
+    }
+
+    #[test]
+    fn strings_are_read_by_the_mode() {
+        let first = |sql, mode| placed(sql, mode).unwrap().remove(0).0;
+        let (default, ansi) = (Mode::default(), Mode { ansi_quotes: true, ..Mode::default() });
+        let bare = Mode { no_backslash_escapes: true, ..Mode::default() };
+        assert_eq!(first(r"'a\n''\'\\'", default), Token::Literal("a\n''\\".into()));
+        assert_eq!(first(r"'a\'", bare), Token::Literal("a\\".into()));
+        assert_eq!(first(r#""a""b""#, ansi), Token::Quoted("a\"b".into()));
+        assert_eq!(first(r#""a""b""#, default), Token::Literal("a\"b".into()));
+        assert_eq!(
+            Mode::from_bits(0x10_0004),
+            Mode { ansi_quotes: true, no_backslash_escapes: true, other_types: false }
+        );
     }
 
     proptest! {

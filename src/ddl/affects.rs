@@ -3,7 +3,7 @@
 //! Reads the statement's words, not its grammar: enough for the names, and [`Affects::Unknown`] for everything else, so
 //! that a statement of a newer server is never taken for a harmless one.
 
-use super::sql::{Token, tokens};
+use super::words::{Token, tokens};
 use crate::ident::TableName;
 
 /// Which tables a DDL statement changes.
@@ -261,8 +261,8 @@ impl Parser<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::{Statement, classify};
     use super::*;
+    use crate::binlog::{Statement, classify};
     use proptest::prelude::*;
 
     fn named(sql: &str) -> Vec<String> {
