@@ -49,6 +49,8 @@ pub struct TableMode {
     pub catching_up: bool,
     /// The table was copied at exactly this position: transactions that start before it are in the copy already.
     pub copied_at: Option<BinlogOffset>,
+    /// Its changes are left out: it is paused, or waits to be copied anew.
+    pub left_out: bool,
 }
 
 /// One change, in source order, its bytes in the batch's arena.

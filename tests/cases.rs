@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let entries = std::fs::read_dir(root).expect("tests/cases").map(|entry| entry.expect("an entry").path());
-    let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<_> = entries.filter(|path| path.join("source.sql").exists()).collect();
     folders.sort();
     folders
 }

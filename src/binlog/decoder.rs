@@ -52,6 +52,8 @@ pub(super) struct EventDecoder {
     pub(super) tables: Vec<Arc<TableSchema>>,
     /// [`name_key`] → index of the table.
     names: HashMap<Vec<u8>, usize>,
+    /// For each table: transactions that start before are none of its business, and may show it in another shape.
+    copied_at: Vec<Option<BinlogOffset>>,
     /// For each table the last TABLE_MAP definition and what was made of it.
     plans: Vec<Option<(Vec<u8>, TablePlan)>>,
     /// The table ids of the current statement; none for a table that is not replicated.
@@ -78,6 +80,7 @@ impl EventDecoder {
         Self {
             flavor,
             names: tables.iter().enumerate().filter_map(key).collect(),
+            copied_at: vec![None; tables.len()],
             plans: tables.iter().map(|_| None).collect(),
             tables,
             ids: HashMap::new(),
@@ -90,6 +93,18 @@ impl EventDecoder {
             fingerprint: None,
             in_payload: false,
             buffers: Buffers::default(),
+        }
+    }
+
+    /// Passes over the rows of a table from now on, as if it were not ours.
+    pub fn leave_out(&mut self, table: usize) {
+        self.names.retain(|_, known| *known != table);
+    }
+
+    /// The table was copied at that position: an earlier transaction may show it as it was before a DDL statement.
+    pub fn copied_at(&mut self, table: usize, position: BinlogOffset) {
+        if let Some(known) = self.copied_at.get_mut(table) {
+            *known = Some(position);
         }
     }
 
@@ -409,8 +424,15 @@ impl EventDecoder {
         self.ids.insert(head.id, table);
         let Some(table) = table else { return Ok(()) };
         if self.plans[table].as_ref().is_none_or(|(definition, _)| definition != head.definition) {
-            let plan = TablePlan::compile(&self.tables[table], &head, self.tracker.here())?;
-            self.plans[table] = Some((head.definition.to_vec(), plan));
+            let start = BinlogOffset { offset: self.start, ..self.here().clone() };
+            let is_copied = self.copied_at[table].as_ref().is_some_and(|at| start < *at);
+            match TablePlan::compile(&self.tables[table], &head, self.here()) {
+                Ok(plan) => self.plans[table] = Some((head.definition.to_vec(), plan)),
+                Err(_) if is_copied => {
+                    self.ids.insert(head.id, None);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

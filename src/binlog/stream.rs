@@ -7,7 +7,7 @@ use super::decoder::{Decoded, EventDecoder};
 use super::event::{Frame, types};
 use super::payload::Payload;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::Position;
+use crate::position::{BinlogOffset, Position};
 use crate::schema::{Flavor, TableSchema};
 use std::sync::Arc;
 
@@ -24,6 +24,17 @@ impl Decoder {
     #[must_use]
     pub fn new(flavor: Flavor, start: Position, tables: Vec<Arc<TableSchema>>) -> Self {
         Self { events: EventDecoder::new(flavor, start, tables), payload: Payload::default() }
+    }
+
+    /// Passes over the rows of a table (its index) from now on, as if it were not ours.
+    pub fn leave_out(&mut self, table: usize) {
+        self.events.leave_out(table);
+    }
+
+    /// The table (its index) was copied at that position: an earlier transaction may show it as it was before a DDL
+    /// statement, and is passed over where it does.
+    pub fn copied_at(&mut self, table: usize, position: BinlogOffset) {
+        self.events.copied_at(table, position);
     }
 
     /// The position as of the last boundary between transactions: where a restart may continue.

@@ -68,6 +68,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Shows the rows that could not be applied, and tries them again
     Quarantine(QuarantineArgs),
+    /// Shows the tables, pauses them, and has them copied anew
+    Tables(TablesArgs),
     /// Drops what the pipeline made on the target, to begin anew
     Reset(ResetArgs),
 }
@@ -336,6 +338,51 @@ pub struct QuarantineRetry {
     pub tables: TableArgs,
 }
 
+/// `sirenia tables`
+#[derive(Debug, Clone, clap::Args)]
+pub struct TablesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TablesCommand,
+}
+
+/// What to do with tables.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TablesCommand {
+    /// Shows the tables and how they are
+    List(TablesList),
+    /// Leaves the tables' changes out, until they are resumed; everything else goes on
+    Pause(TablesAsk),
+    /// Copies paused tables anew and follows them again
+    Resume(TablesAsk),
+    /// Copies tables anew; what they held stays readable until the new copy stands
+    Resync(TablesAsk),
+}
+
+/// `sirenia tables list`
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TablesList {
+    /// JSON, one array
+    #[arg(long)]
+    pub json: bool,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+/// `sirenia tables pause`, `resume` and `resync`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "The running instance does it, or the next one that runs. Exit code 0: done; 1: not yet.\n\n\
+    Examples:\n  sirenia tables resync hasil\n  sirenia tables pause 'log_*' && sirenia tables resume 'log_*'")]
+pub struct TablesAsk {
+    /// Names or patterns of the source's tables
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Seconds to wait until it is done
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    pub wait: u64,
+}
+
 /// `sirenia reset`
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Drops the tables that this pipeline made on the target, and its checkpoint. \
@@ -451,6 +498,7 @@ mod tests {
         Record(RecordArgs),
         Replay(ReplayArgs),
         Quarantine(QuarantineArgs),
+        Tables(TablesArgs),
         Reset(ResetArgs),
     }
 
@@ -485,6 +533,10 @@ mod tests {
             "sanitized --json --tables a,b* --newest 3",
             "quarantine list --json --tables a",
             "quarantine retry 3 5 --wait 1 --tables a",
+            "tables list --json --tables a",
+            "tables pause a b* --wait 1",
+            "tables resume a",
+            "tables resync lab.a",
             "reset --yes --pipeline lab",
             "tail --tables a,b --from binlog.000001:4 --until now --for 10s --values",
             "tail --files binlog.000001 binlog.000002 --schema old.rec --values=false",
@@ -499,6 +551,7 @@ mod tests {
             "run --log-format xml",
             "explode",
             "",
+            "tables pause",
             "tail --from yesterday",
             "tail --for 0s",
             "tail --for 10d",

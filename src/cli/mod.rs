@@ -14,6 +14,7 @@ pub mod run;
 pub mod sanitized;
 pub mod status;
 pub mod stream;
+pub mod tables;
 pub mod verify;
 
 use crate::config::{Config, Raw};
@@ -35,6 +36,7 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Tail(args) => stream::tail(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
         Command::Record(args) => stream::record(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
         Command::Replay(args) => stream::replay(global.inputs(|_| {}), &args).await,
+        Command::Tables(args) => tables::run(settings(global, |_| {})?, &args.command).await,
         Command::Reset(args) => reset::run(settings(global, |_| {})?, &args).await,
     }
 }

@@ -21,8 +21,8 @@ mod units;
 pub use endpoint::{Endpoint, Tls};
 pub use raw::Raw;
 pub use resolved::{
-    ApplySettings, BigintUnsigned, Bit1Type, Capture, Config, EnumType, JsonType, LeaseSettings, LogFormat,
-    LogSettings, SetType, SourceSettings, TimeType, TinyInt1, TypeChoices,
+    ApplySettings, BigintUnsigned, Bit1Type, Capture, Config, DdlSettings, EnumType, JsonType, LeaseSettings,
+    LogFormat, LogSettings, OnDrop, OnUnknown, SetType, SourceSettings, TimeType, TinyInt1, TypeChoices,
 };
 pub use units::ByteSize;
 

@@ -6,7 +6,7 @@
 
 use crate::config::endpoint::{Login, Side, Tls};
 use crate::config::resolved::{
-    BigintUnsigned, Bit1Type, Capture, EnumType, JsonType, LogFormat, SetType, TimeType, TinyInt1,
+    BigintUnsigned, Bit1Type, Capture, EnumType, JsonType, LogFormat, OnDrop, OnUnknown, SetType, TimeType, TinyInt1,
 };
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +51,8 @@ pub struct Raw {
     pub sanitize: PolicySettings,
     /// `[quarantine]`
     pub quarantine: RawQuarantine,
+    /// `[ddl]`
+    pub ddl: RawDdl,
     /// `[mask]`
     pub mask: RawMask,
     /// `[apply]`
@@ -198,6 +200,18 @@ section! {
 }
 
 section! {
+    /// `[ddl]`: what the source's DDL may do to the target.
+    RawDdl {
+        /// What becomes of a table that the source drops.
+        drop_table: OnDrop,
+        /// What becomes of a column that the source drops.
+        drop_column: OnDrop,
+        /// What happens at a statement that cannot be carried over.
+        unknown: OnUnknown,
+    }
+}
+
+section! {
     /// `[quarantine]`: rows that cannot be applied.
     RawQuarantine {
         /// Most rows of one table.
@@ -315,6 +329,7 @@ impl Raw {
         self.types.overlay(stronger.types);
         self.sanitize.extend(stronger.sanitize);
         self.quarantine.overlay(stronger.quarantine);
+        self.ddl.overlay(stronger.ddl);
         if stronger.mask.key.is_some() || stronger.mask.key_file.is_some() {
             self.mask = RawMask::default();
         }

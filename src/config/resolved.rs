@@ -28,6 +28,8 @@ pub struct Config {
     pub types: TypeChoices,
     /// Rows that cannot be applied.
     pub quarantine: QuarantineSettings,
+    /// What the source's DDL may do to the target.
+    pub ddl: DdlSettings,
     /// Sizes.
     pub apply: ApplySettings,
     /// Who may write.
@@ -123,6 +125,28 @@ choice! {
 }
 
 choice! {
+    /// What becomes of a table or column that the source drops.
+    OnDrop {
+        /// It is dropped here too.
+        Apply = "apply",
+        /// It stays, as `<name>_dropped`.
+        Rename = "rename",
+        /// It stays as it is.
+        Ignore = "ignore",
+    }
+}
+
+choice! {
+    /// What happens at a DDL statement that cannot be carried over.
+    OnUnknown {
+        /// The stream stops before it.
+        Stop = "stop",
+        /// Its tables are paused, all others go on.
+        Pause = "pause",
+    }
+}
+
+choice! {
     /// How log lines look.
     LogFormat {
         /// For people.
@@ -151,6 +175,17 @@ pub struct TypeChoices {
     pub bit1: Bit1Type,
     /// The time zone in which DATETIME is read, by name or offset; without it DATETIME has none.
     pub datetime_zone: Option<String>,
+}
+
+/// What the source's DDL may do to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DdlSettings {
+    /// What becomes of a table that the source drops.
+    pub drop_table: OnDrop,
+    /// What becomes of a column that the source drops.
+    pub drop_column: OnDrop,
+    /// What happens at a statement that cannot be carried over.
+    pub unknown: OnUnknown,
 }
 
 /// Rows that cannot be applied.
@@ -248,6 +283,11 @@ impl Config {
             mapping,
             types,
             quarantine: quarantine(&raw.quarantine)?,
+            ddl: DdlSettings {
+                drop_table: raw.ddl.drop_table.unwrap_or(OnDrop::Apply),
+                drop_column: raw.ddl.drop_column.unwrap_or(OnDrop::Apply),
+                unknown: raw.ddl.unknown.unwrap_or(OnUnknown::Stop),
+            },
             apply: apply(&raw.apply)?,
             lease: lease(raw.lease)?,
             http,

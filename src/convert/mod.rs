@@ -4,6 +4,7 @@
 //! `Converter`, compiled from a [`plan::TablePlan`], then turns rows of [`crate::value::ValueRef`] into binary COPY
 //! tuples. Nothing else can fill an [`Arena`], so bytes that were not sanitised cannot reach COPY.
 
+pub mod alter;
 pub mod aside;
 mod binary;
 mod charset;

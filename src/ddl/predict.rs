@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// What a statement does to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// The table exists now: CREATE TABLE, or RENAME from a table that the catalogue does not have.
+    /// The table exists now, without rows.
     Create(TableName),
     /// The table is gone, with its rows.
     Drop(TableName),
@@ -21,7 +21,7 @@ pub enum Effect {
     Truncate(TableName),
     /// It has another name.
     Rename {
-        /// The name so far.
+        /// The name so far; the catalogue need not have a table of that name.
         from: TableName,
         /// The new one.
         to: TableName,
@@ -177,7 +177,7 @@ pub(super) fn rename(catalog: &mut Catalog, from: &TableName, to: TableName, ser
     let Some(at) = find(catalog, from, server) else {
         // known before: a table of no interest becomes one, or one that is about to be dropped
         out.uncertain.insert(to.clone(), format!("nothing is known of {from}, from which it was renamed"));
-        out.effects.push(Effect::Create(to));
+        out.effects.push(Effect::Rename { from: from.clone(), to });
         return;
     };
     let mut table = catalog.tables.remove(at);

@@ -6,3 +6,4 @@ pub mod reset;
 pub mod sanitized;
 pub mod status;
 pub mod stream;
+pub mod tables;

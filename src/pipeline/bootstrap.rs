@@ -10,21 +10,24 @@ use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
 use crate::convert::zone::Zone;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ident::{TableName, TargetName};
 use crate::identity::SourceIdentity;
 use crate::key_graph::KeyGraph;
 use crate::position::{BinlogOffset, Position};
-use crate::schema::Catalog;
+use crate::schema::{Catalog, TableSchema};
+use crate::source::ahead::Ahead;
 use crate::source::preflight::{self, Preflight};
 use crate::source::row_image::RowImage;
-use crate::source::server::{ServerFacts, binlog_files};
+use crate::source::server::{ServerFacts, binlog_files, write_position};
 use crate::source::snapshot::groups::{CopyGroup, copy_groups};
 use crate::source::snapshot::position::settled_start;
 use crate::source::transport::{BinlogTransport, FIRST_EVENT, replica_server_id};
 use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
-use crate::target::progress::{self, NewTable};
+use crate::target::progress::{self, NewTable, TableState};
 use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The type map's choices, by the settings.
@@ -87,8 +90,8 @@ pub async fn prepare(config: Arc<Config>, shared: Arc<Shared>, epoch: i64) -> Re
     let mut conn = source_connect::connect(&source).await?;
     let facts = ServerFacts::read(&mut conn).await?;
     let server_id = replica_server_id(&config.pipeline, facts.server_id);
-    let (catalog, plans) = (Catalog::default(), Vec::new());
-    let mut context = Context { config, shared, source, target, facts, catalog, plans, epoch, server_id };
+    let (catalog, plans, inside) = (Catalog::default(), Vec::new(), None);
+    let mut context = Context { config, shared, source, target, facts, catalog, plans, inside, epoch, server_id };
     let mut client = context.connect_writer().await?;
     let checkpoint = match checkpoint::load(&*client, &context.config.pipeline).await? {
         Some(checkpoint) => resume(&mut context, &mut conn, &mut client, checkpoint).await?,
@@ -110,30 +113,84 @@ async fn resume(
     check_log(context, conn, &checkpoint.source_identity).await?;
     let (_, mut stored) = schema_version::load(&**client, pipeline, checkpoint.schema_version).await?;
     let current = catalog::read(conn, context.facts.flavor, &context.config.mapping).await?;
-    let new: Vec<String> =
-        current.tables.iter().filter(|t| stored.table(&t.name).is_none()).map(|t| t.name.to_string()).collect();
-    if !new.is_empty() {
-        return Err(Error::new(
-            ErrorKind::SchemaMismatch,
-            format!("tables that pipeline {pipeline} does not carry yet"),
-        )
-        .detail(format!("{} matched by [tables] now, but not copied when it began or left out since", new.join(", ")))
-        .with_hint("exclude them in [tables], or copy everything anew: `sirenia reset --yes` and `sirenia run`"));
-    }
     let carried = stored.tables.len();
     stored.tables.retain(|table| config.mapping.includes(&table.name));
     check(context, conn, &stored, true).await?;
     context.plans = plans_of(&stored, &config)?;
     refuse_other_shapes(client, pipeline, &context.plans).await?;
-    if stored.tables.len() < carried {
-        // or a table that comes back later would go on without what it has missed
+    // a copy that has begun is of the tables that it began with
+    let added = match checkpoint.phase {
+        Phase::Snapshot => Vec::new(),
+        _ => added(context, conn, &stored, &current, &checkpoint.position).await?,
+    };
+    if stored.tables.len() < carried || !added.is_empty() {
+        let names: Vec<TableName> = added.iter().map(|table| table.name.clone()).collect();
+        stored.tables.extend(added);
+        stored.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        context.plans = plans_of(&stored, &config)?;
+        let new: Vec<Arc<TablePlan>> =
+            context.plans.iter().filter(|plan| names.contains(&plan.source.name)).cloned().collect();
+        tables::check_tables(&**client, pipeline, &new).await?;
+        // left out for good: a table that comes back later is copied again
         let transaction = fence::begin(client, pipeline, context.epoch).await?;
-        checkpoint.schema_version = schema_version::add(&transaction, pipeline, &checkpoint.position, &stored).await?;
-        transaction.commit().await.map_err(|e| crate::target::classify(e, "leaving tables out"))?;
+        for state in progress::load_tables(&transaction, pipeline).await? {
+            if stored.table(&state.source).is_none() {
+                progress::leave_out(&transaction, pipeline, &state.source, TableState::Pending, "not in [tables]")
+                    .await?;
+            }
+        }
+        let made = tables::create_tables(&transaction, &new).await?;
+        let known = progress::load_tables(&transaction, pipeline).await?;
+        let mut unknown = new_tables(&new, &made, |_| None);
+        unknown.retain(|table| !known.iter().any(|known| known.source == table.source));
+        progress::register(&transaction, pipeline, &unknown).await?;
+        for name in &names {
+            progress::leave_out(&transaction, pipeline, name, TableState::Pending, "new in [tables]").await?;
+        }
+        checkpoint.schema_version =
+            schema_version::add(&transaction, pipeline, &checkpoint.position, &stored, None).await?;
+        transaction.commit().await.map_err(|e| crate::target::classify(e, "taking the changes of [tables]"))?;
     }
+    context.inside = schema_version::inside(&**client, pipeline, checkpoint.schema_version).await?.map(|at| at.binlog);
     context.catalog = stored;
     tracing::info!(position = %checkpoint.position, phase = %checkpoint.phase, "continuing from the checkpoint");
     Ok(checkpoint)
+}
+
+/// Tables that [tables] matches and that are not carried yet, although no statement ahead in the log makes them.
+async fn added(
+    context: &Context,
+    conn: &mut Conn,
+    stored: &Catalog,
+    current: &Catalog,
+    from: &Position,
+) -> Result<Vec<TableSchema>> {
+    let mut new: Vec<TableSchema> =
+        current.tables.iter().filter(|table| stored.table(&table.name).is_none()).cloned().collect();
+    if !new.is_empty() {
+        let until = write_position(conn, &context.facts).await?.binlog;
+        let mut ahead = Ahead::default();
+        ahead.read((&context.source, &context.facts, context.server_id), from, &until).await?;
+        let before = BinlogOffset::new("", 0);
+        new.retain(|table| !ahead.changes(&before, &table.name, |a, b| context.same_name(a, b)));
+    }
+    Ok(new)
+}
+
+/// Tables as they are registered. `made`: those that did not stand on the target before.
+pub fn new_tables(
+    plans: &[Arc<TablePlan>],
+    made: &HashSet<TargetName>,
+    group_of: impl Fn(usize) -> Option<usize>,
+) -> Vec<NewTable> {
+    let new = |(number, plan): (usize, &Arc<TablePlan>)| NewTable {
+        source: plan.source.name.clone(),
+        target: plan.target.clone(),
+        adopted: !made.contains(&plan.target),
+        copy_group: group_of(number).and_then(|group| i32::try_from(group).ok()),
+        shape: plan.shape(),
+    };
+    plans.iter().enumerate().map(new).collect()
 }
 
 /// Compares the log that the checkpoint lies in with the one that is there now. A log that was begun anew may have grown
@@ -156,7 +213,7 @@ async fn refuse_other_shapes(client: &Connection, pipeline: &str, plans: &[Arc<T
     let tables = progress::load_tables(&**client, pipeline).await?;
     for plan in plans {
         let Some(table) = tables.iter().find(|table| table.source == plan.source.name) else { continue };
-        if table.shape != plan.shape() {
+        if table.shape != plan.shape() && table.state != TableState::Pending {
             return Err(Error::new(ErrorKind::Config, format!("the settings of table {} have changed", table.source))
                 .detail(format!("copied as {}\nnow       {}", table.shape, plan.shape()))
                 .with_hint("set [tables] and [types] back, or copy anew: `sirenia reset --yes` and `sirenia run`"));
@@ -187,17 +244,7 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
     let group_of = |table: usize| {
         groups.iter().position(|group| matches!(group, CopyGroup::Exact(tables) if tables.contains(&table)))
     };
-    let new: Vec<NewTable> = plans
-        .iter()
-        .enumerate()
-        .map(|(number, plan)| NewTable {
-            source: plan.source.name.clone(),
-            target: plan.target.clone(),
-            adopted: !made.contains(&plan.target),
-            copy_group: group_of(number).and_then(|group| i32::try_from(group).ok()),
-            shape: plan.shape(),
-        })
-        .collect();
+    let new = new_tables(&plans, &made, group_of);
     let identity = identity_at(context, &position).await?;
     let bootstrap = Bootstrap {
         position: &position,

@@ -9,7 +9,7 @@ use crate::batch::{Batch, Batcher};
 use crate::binlog::{Decoded, Decoder};
 use crate::change::{Boundary, DdlStatement, RowImages};
 use crate::error::Result;
-use crate::position::BinlogOffset;
+use crate::position::{BinlogOffset, Position};
 use crate::source::transport::RawEvent;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::Arc;
@@ -71,12 +71,23 @@ impl Drop for FrameReceiver {
 }
 
 /// Why decoding ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// Everything up to `until` has been handed on.
     ReachedUntil,
     /// The transport or the target went away, or a shutdown was asked for.
     Closed,
+    /// A DDL statement has to be carried over before its rows can be read; everything before it has been handed on.
+    Ddl(Box<DdlStop>),
+}
+
+/// A DDL statement that the stream has stopped at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DdlStop {
+    /// The statement.
+    pub statement: DdlStatement,
+    /// The position behind it; none when it stands inside a transaction (CREATE TABLE … SELECT), which is to be read again.
+    pub behind: Option<Position>,
 }
 
 /// The decoding thread's work.
@@ -93,8 +104,16 @@ pub struct DecodeLoop<D> {
     pub until: Option<BinlogOffset>,
     /// Whether the log does not say what becomes of the other columns where a statement replaces a row by some.
     pub lossy_replace: bool,
-    /// Decides about a DDL statement: an error stops the stream before it.
-    pub on_ddl: D,
+    /// Whether a DDL statement (and does it stand inside a transaction?) has to be carried over, which ends the stream.
+    pub concerns_us: D,
+}
+
+/// How the thread goes on behind an event.
+enum Step {
+    On,
+    /// The receiver of batches has gone.
+    Closed,
+    Ddl(Box<DdlStop>),
 }
 
 /// What leaves the decoding thread.
@@ -105,7 +124,7 @@ pub struct Decoding {
     pub fingerprint: Option<(String, u32, u32)>,
 }
 
-impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
+impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
     /// Runs until `until`, the end of the frames, or an error.
     ///
     /// # Errors
@@ -136,8 +155,12 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
             let decoded = self.event(&event);
             self.frames.budget.add_permits(permits);
             match decoded {
-                Ok(true) => {}
-                Ok(false) => return Ok(Ended::Closed),
+                Ok(Step::On) => {}
+                Ok(Step::Closed) => return Ok(Ended::Closed),
+                Ok(Step::Ddl(stop)) => {
+                    self.hand_on_committed();
+                    return Ok(Ended::Ddl(stop));
+                }
                 Err(error) => {
                     self.hand_on_committed();
                     return Err(error);
@@ -159,15 +182,15 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
         }
     }
 
-    /// Decodes one event, and those inside it, into the batcher; false when the receiver of batches has gone.
-    fn event(&mut self, event: &RawEvent) -> Result<bool> {
+    /// Decodes one event, and those inside it, into the batcher.
+    fn event(&mut self, event: &RawEvent) -> Result<Step> {
         let frame = event.frame()?;
         let mut inside = false;
         loop {
             let decoded = if inside { self.decoder.decode_inner(frame)? } else { Some(self.decoder.decode(frame)?) };
             inside = true;
             match decoded {
-                None => return Ok(true),
+                None => return Ok(Step::On),
                 Some(Decoded::Nothing) => continue,
                 Some(Decoded::Rows(mut rows)) => {
                     let (table, op, checks, at) = (rows.table, rows.op, rows.foreign_key_checks, rows.at());
@@ -183,8 +206,9 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
                     }
                 }
                 Some(Decoded::Boundary(boundary)) => {
-                    if !self.boundary(boundary)? {
-                        return Ok(false);
+                    let step = self.boundary(boundary)?;
+                    if !matches!(step, Step::On) {
+                        return Ok(step);
                     }
                 }
             }
@@ -192,18 +216,17 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
                 let before = self.batcher.cut_before_transaction();
                 let slice = self.batcher.cut_slice();
                 if !(before.is_none_or(|batch| self.send(batch)) && self.send(slice)) {
-                    return Ok(false);
+                    return Ok(Step::Closed);
                 }
             }
         }
     }
 
-    /// False when the receiver of batches has gone.
-    fn boundary(&mut self, boundary: Boundary) -> Result<bool> {
+    fn boundary(&mut self, boundary: Boundary) -> Result<Step> {
         match boundary {
             Boundary::Begin { start, .. } => {
                 if let Some(rollback) = self.batcher.begin(&start) {
-                    return Ok(self.send(rollback));
+                    return Ok(self.hand_on(rollback));
                 }
             }
             Boundary::Commit { position, committed_at } => {
@@ -213,18 +236,22 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
                 let rollback = self.batcher.rollback();
                 self.batcher.advance(self.decoder.position());
                 if let Some(rollback) = rollback {
-                    return Ok(self.send(rollback));
+                    return Ok(self.hand_on(rollback));
                 }
             }
             Boundary::Savepoint(name) => self.batcher.savepoint(name),
             Boundary::RollbackTo(name) => self.batcher.rollback_to(&name)?,
             Boundary::Ddl(statement) => {
-                (self.on_ddl)(&statement)?;
+                let inside = self.decoder.in_transaction();
+                if (self.concerns_us)(&statement, inside) {
+                    let behind = (!inside).then(|| self.decoder.position());
+                    return Ok(Step::Ddl(Box::new(DdlStop { statement, behind })));
+                }
                 self.batcher.advance(self.decoder.position());
             }
             Boundary::Heartbeat { position } => self.batcher.advance(position),
         }
-        Ok(true)
+        Ok(Step::On)
     }
 
     /// Hands on what was committed before an event that stops the stream.
@@ -236,6 +263,10 @@ impl<D: FnMut(&DdlStatement) -> Result<()>> DecodeLoop<D> {
 
     fn cut_at_commit(&mut self) -> bool {
         self.batcher.cut_at_commit().is_none_or(|batch| self.send(batch))
+    }
+
+    fn hand_on(&mut self, batch: Batch) -> Step {
+        if self.send(batch) { Step::On } else { Step::Closed }
     }
 
     fn send(&mut self, batch: Batch) -> bool {

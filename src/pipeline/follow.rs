@@ -3,7 +3,7 @@
 //! Progress: the writer's transaction moves the checkpoint; nothing else is remembered. Resumption: any error drops
 //! all three parts, and the next run starts from the checkpoint again, so a batch is applied as a whole or not at all.
 
-use super::decode::{DecodeLoop, Decoding, Ended, frame_queue};
+use super::decode::{DdlStop, DecodeLoop, Decoding, Ended, frame_queue};
 use super::shutdown::Shutdown;
 use super::state::Context;
 use crate::batch::{Batcher, Limits, TableMode};
@@ -31,12 +31,16 @@ const FINISH_BATCH: Duration = Duration::from_secs(3);
 const RETRIES: Duration = Duration::from_secs(1);
 
 /// Why the stream ended without an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Followed {
     /// Everything up to the asked position is on the target.
     Reached,
     /// A shutdown was asked for.
     Shutdown,
+    /// A DDL statement has to be carried over; everything before it is on the target.
+    Ddl(Box<DdlStop>),
+    /// Somebody asked for a table to be paused or copied anew.
+    Requested,
 }
 
 /// What a run of the stream needs besides the [`Context`].
@@ -82,14 +86,23 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
     };
     let converters = context.plans.iter().map(|plan| Converter::compile(Arc::clone(plan))).collect::<Result<_>>()?;
     let tables = context.plans.iter().map(|plan| Arc::clone(&plan.source)).collect();
+    let mut decoder = Decoder::new(context.facts.flavor, course.from.clone(), tables);
+    for (table, mode) in course.modes.iter().enumerate() {
+        if mode.left_out {
+            decoder.leave_out(table);
+        }
+        if let Some(position) = &mode.copied_at {
+            decoder.copied_at(table, position.clone());
+        }
+    }
     let decode = DecodeLoop {
-        decoder: Decoder::new(context.facts.flavor, course.from.clone(), tables),
+        decoder,
         batcher: Batcher::new(converters, course.modes.clone(), graph, limits),
         frames: receiver,
         batches,
         until: course.until.clone(),
         lossy_replace: row_image::loses_replaced(&context.facts),
-        on_ddl: ddl_policy(context),
+        concerns_us: ddl_filter(context),
     };
     let mut transport = BinlogTransport::open(&context.source, &context.facts, &course.from, context.server_id).await?;
     let bytes_received = context.shared.metrics.bytes_received.clone();
@@ -114,16 +127,22 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
                     Some(decoding) => apply(context, &mut writer, &mut identity, decoding, shutdown).await?,
                     None => break,
                 },
-                _ = retries.tick() => writer.retry_marked().await?,
+                _ = retries.tick() => {
+                    writer.retry_marked().await?;
+                    if writer.asked_for_tables().await? {
+                        return Ok(true);
+                    }
+                }
             }
         }
-        Ok::<_, Error>(())
+        Ok::<_, Error>(false)
     };
     let followed = tokio::select! {
         done = reading => done?,
         done = applying => {
-            done?;
-            if shutdown.is_raised() { Followed::Shutdown } else { ended(decoding.await)? }
+            if done? {
+                Followed::Requested
+            } else if shutdown.is_raised() { Followed::Shutdown } else { ended(decoding.await)? }
         }
     };
     Ok(followed)
@@ -132,6 +151,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
 fn ended(joined: Result<Result<Ended>, tokio::task::JoinError>) -> Result<Followed> {
     match joined {
         Ok(Ok(Ended::ReachedUntil)) => Ok(Followed::Reached),
+        Ok(Ok(Ended::Ddl(stop))) => Ok(Followed::Ddl(stop)),
         Ok(Ok(Ended::Closed)) => Err(Error::new(ErrorKind::SourceUnavailable, "the binlog stream ended")),
         Ok(Err(error)) => Err(error),
         Err(panic) => Err(Error::new(ErrorKind::Bug, "the decoding thread panicked").with_source(panic)),
@@ -226,21 +246,18 @@ fn seconds_since(committed_at: u32) -> f64 {
     (now - f64::from(committed_at)).max(0.0)
 }
 
-/// DDL on a replicated table stops the stream before it: the rows behind it no longer fit what we know.
-fn ddl_policy(context: &Context) -> impl FnMut(&DdlStatement) -> Result<()> + use<> {
+/// Whether a DDL statement has to be carried over: it concerns tables that are carried or would be.
+fn ddl_filter(context: &Context) -> impl FnMut(&DdlStatement, bool) -> bool + use<> {
     let mapping = context.config.mapping.clone();
     let tables: Vec<TableName> = context.plans.iter().map(|plan| plan.source.name.clone()).collect();
     let case = context.facts.lower_case_table_names;
-    move |statement| {
+    let carried_over = context.inside.clone();
+    move |statement, inside| {
+        if inside && carried_over.as_ref() == Some(&statement.position.binlog) {
+            return false;
+        }
         let affected = affects(&statement.sql, &statement.database);
-        let Some(affected) = concerned(&affected, &statement.database, &mapping, &tables, case) else { return Ok(()) };
-        let verb: String = statement.sql.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        Err(Error::new(ErrorKind::Ddl, format!("{verb} on {affected} in the binlog before {}", statement.position))
-            .detail("DDL on replicated tables is not carried over yet; everything committed before it is on the target")
-            .with_hint(
-                "`sirenia reset --yes` and `sirenia run` copy anew under the new schema, \
-                 or exclude the table in [tables] and do the same",
-            ))
+        concerned(&affected, &statement.database, &mapping, &tables, case).is_some()
     }
 }
 

@@ -6,6 +6,8 @@
 //! | [`snapshot`] | the first copy |
 //! | [`decode`] | event frames → batches, on a thread of its own |
 //! | [`mod@follow`] | one run of the stream |
+//! | [`ddl`] | a DDL statement in the stream: target, schema and checkpoint step over it together |
+//! | [`recopy`] | tables that are copied when the stream is under way |
 //! | [`lag`] | how far behind we are |
 //! | [`retry`], [`shutdown`] | waits between attempts; being asked to end |
 //!
@@ -13,9 +15,11 @@
 //! pass by themselves ([`Disposition::Retry`]) start another from the checkpoint, all others are the operator's.
 
 pub mod bootstrap;
+pub mod ddl;
 pub mod decode;
 pub mod follow;
 pub mod lag;
+pub mod recopy;
 pub mod retry;
 pub mod shutdown;
 pub mod snapshot;
@@ -23,8 +27,10 @@ pub mod state;
 
 use crate::batch::TableMode;
 use crate::config::Config;
+use crate::convert::plan::TablePlan;
 use crate::error::{Disposition, Error, ErrorKind, Result};
 use crate::position::BinlogOffset;
+use crate::source::ahead::Ahead;
 use crate::source::connect::connect as connect_source;
 use crate::source::server::{ServerFacts, write_position};
 use crate::status::{Phase as Showing, Shared, TableView};
@@ -36,6 +42,7 @@ use shutdown::Shutdown;
 use state::Context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_postgres::GenericClient;
 
 /// An attempt that lasted this long was no repetition of the failure before it.
 const GOT_SOMEWHERE: Duration = Duration::from_secs(30);
@@ -157,7 +164,7 @@ async fn work(
     shutdown: &Shutdown,
 ) -> Result<()> {
     let (context, mut checkpoint) = bootstrap::prepare(Arc::clone(config), Arc::clone(shared), epoch).await?;
-    let context = Arc::new(context);
+    let mut context = Arc::new(context);
     let pipeline = config.pipeline.as_str();
     if once && until.is_none() {
         *until = Some(written(&context).await?.binlog);
@@ -174,36 +181,58 @@ async fn work(
         checkpoint::set_phase(&mut client, pipeline, epoch, Phase::CatchUp, Some(&until)).await?;
         (checkpoint.phase, checkpoint.catch_up_until) = (Phase::CatchUp, Some(until));
     }
-    let mut course = course(&context, &checkpoint).await?;
-    if checkpoint.phase == Phase::CatchUp {
-        shared.update(|view| view.phase = Showing::CatchUp);
-        tracing::info!(from = %course.from, until = ?course.until, "catching up with what was logged during the copy");
-        if follow(&context, course, shutdown).await? == Followed::Shutdown {
-            return Ok(());
+    let mut ahead = Ahead::default();
+    loop {
+        let followed = match checkpoint.phase {
+            Phase::Snapshot => return Err(Error::new(ErrorKind::Bug, "a copy that is done is not done")),
+            Phase::Index => {
+                build_indexes(&context, shutdown).await?;
+                if shutdown.is_raised() {
+                    return Ok(());
+                }
+                let mut client = context.connect_writer().await?;
+                checkpoint::set_phase(&mut client, pipeline, epoch, Phase::Follow, None).await?;
+                checkpoint = reload(&context).await?;
+                continue;
+            }
+            Phase::CatchUp => {
+                shared.update(|view| view.phase = Showing::CatchUp);
+                recopy::leave_out_what_waits(&context).await?;
+                let course =
+                    course(&context, &checkpoint, checkpoint.catch_up_until.as_ref().map(|at| &at.binlog)).await?;
+                tracing::info!(from = %course.from, until = ?course.until, "catching up with what was logged during the copy");
+                follow(&context, course, shutdown).await
+            }
+            Phase::Follow => {
+                recopy::do_requests(&context).await?;
+                if let Some(renewed) = recopy::copy_waiting(&context, &mut checkpoint).await? {
+                    context = Arc::new(renewed);
+                }
+                show(&context, &checkpoint).await?;
+                shared.update(|view| view.phase = Showing::Streaming);
+                tracing::info!(position = %checkpoint.position, "following the source");
+                let course = course(&context, &checkpoint, until.as_ref()).await?;
+                follow(&context, course, shutdown).await
+            }
+        };
+        match followed? {
+            Followed::Shutdown => return Ok(()),
+            Followed::Reached if checkpoint.phase == Phase::Follow => return Ok(()),
+            Followed::Reached => {
+                let mut client = context.connect_writer().await?;
+                checkpoint::set_phase(&mut client, pipeline, epoch, Phase::Index, None).await?;
+                checkpoint = reload(&context).await?;
+            }
+            Followed::Ddl(stop) => {
+                checkpoint = reload(&context).await?;
+                context = Arc::new(ddl::carry(&context, &stop, &mut ahead, &mut checkpoint).await?);
+            }
+            Followed::Requested => {
+                checkpoint = reload(&context).await?;
+                recopy::do_requests(&context).await?;
+            }
         }
-        let mut client = context.connect_writer().await?;
-        checkpoint::set_phase(&mut client, pipeline, epoch, Phase::Index, None).await?;
-        checkpoint = reload(&context).await?;
     }
-    if checkpoint.phase == Phase::Index {
-        build_indexes(&context, shutdown).await?;
-        if shutdown.is_raised() {
-            return Ok(());
-        }
-        let mut client = context.connect_writer().await?;
-        checkpoint::set_phase(&mut client, pipeline, epoch, Phase::Follow, None).await?;
-        checkpoint = reload(&context).await?;
-    }
-    show(&context, &checkpoint).await?;
-    shared.update(|view| view.phase = Showing::Streaming);
-    tracing::info!(position = %checkpoint.position, "following the source");
-    course = Course {
-        from: checkpoint.position,
-        until: until.clone(),
-        modes: vec![TableMode::default(); context.plans.len()],
-        identity: checkpoint.source_identity,
-    };
-    follow(&context, course, shutdown).await.map(|_| ())
 }
 
 async fn reload(context: &Context) -> Result<crate::target::Checkpoint> {
@@ -222,21 +251,51 @@ async fn written(context: &Context) -> Result<crate::position::Position> {
     Ok(position)
 }
 
-/// The catch-up: tables that were read in chunks take changes that may be there already, exact ones skip what they hold.
-async fn course(context: &Context, checkpoint: &crate::target::Checkpoint) -> Result<Course> {
+/// The stream from the checkpoint on. In catch-up, tables that were read in chunks take changes that may be there already;
+/// tables that were copied exactly skip what they hold. One that was copied behind where the stream is to end has it go there.
+async fn course(
+    context: &Context,
+    checkpoint: &crate::target::Checkpoint,
+    until: Option<&BinlogOffset>,
+) -> Result<Course> {
     let client = context.connect_writer().await?;
     let states = progress::load_tables(&*client, &context.config.pipeline).await?;
-    let mode = |name: &crate::ident::TableName| {
-        let state = states.iter().find(|state| state.source == *name);
-        let copied_at = state.and_then(|state| state.exact_position.as_ref()).map(|at| at.binlog.clone());
-        TableMode { catching_up: copied_at.is_none(), copied_at }
+    let mode = |plan: &Arc<TablePlan>| {
+        let state = states.iter().find(|state| state.source == plan.source.name);
+        let exact = state.and_then(|state| state.exact_position.as_ref());
+        TableMode {
+            catching_up: checkpoint.phase == Phase::CatchUp && exact.is_none(),
+            copied_at: exact.map(|at| at.binlog.clone()).filter(|at| *at > checkpoint.position.binlog),
+            left_out: state.is_some_and(ddl::is_left_out),
+        }
     };
+    let modes: Vec<TableMode> = context.plans.iter().map(mode).collect();
+    let furthest = modes.iter().filter_map(|mode| mode.copied_at.as_ref()).max();
     Ok(Course {
         from: checkpoint.position.clone(),
-        until: checkpoint.catch_up_until.as_ref().map(|until| until.binlog.clone()),
-        modes: context.plans.iter().map(|plan| mode(&plan.source.name)).collect(),
+        until: until.map(|until| furthest.map_or(until, |at| at.max(until)).clone()),
+        modes,
         identity: checkpoint.source_identity.clone(),
     })
+}
+
+/// Brings keys, indexes and constraints of tables in line with their plans, in the open transaction.
+///
+/// # Errors
+/// Those of the target.
+pub(crate) async fn bring_in_line<C: GenericClient + Sync>(
+    client: &C,
+    _context: &Context,
+    _plans: &[Arc<TablePlan>],
+    settled: &[Arc<TablePlan>],
+) -> Result<()> {
+    for plan in settled {
+        indexes::create_primary_key(client, plan).await?;
+        for warning in indexes::create_indexes(client, plan).await? {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(())
 }
 
 /// Builds what the copy left out, table by table, each in its own fenced transaction.
@@ -247,7 +306,10 @@ async fn build_indexes(context: &Context, shutdown: &Shutdown) -> Result<()> {
     let started = Instant::now();
     for plan in &context.plans {
         let name = &plan.source.name;
-        if states.iter().any(|state| state.source == *name && state.state == TableState::Ready) {
+        if states
+            .iter()
+            .any(|state| state.source == *name && !matches!(state.state, TableState::Copied | TableState::Copying))
+        {
             continue;
         }
         if shutdown.is_raised() {

@@ -4,6 +4,7 @@
 //! the last committed chunk. Tables of an exact group are copied in one target transaction together with the position of
 //! their view: interrupted, nothing of it remains and the group is copied again. A table's key is built right after its rows.
 
+use super::recopy::{alike, leave_out};
 use super::shutdown::Shutdown;
 use super::state::Context;
 use crate::convert::aside::{Entry, Operation};
@@ -13,8 +14,9 @@ use crate::convert::row::Converter;
 use crate::convert::sanitize::{self, Changed, Total};
 use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
-use crate::source::snapshot::exact::open_exact;
+use crate::source::snapshot::exact::{ExactSnapshot, open_exact};
 use crate::source::snapshot::groups::CopyGroup;
 use crate::source::snapshot::reader::{ChunkReader, ExactReader};
 use crate::source::snapshot::values::row_to_values;
@@ -36,7 +38,7 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
     let states = progress::load_tables(&*client, &context.config.pipeline).await?;
     let copied = |table: usize| {
         let name = &context.plans[table].source.name;
-        states.iter().any(|s| s.source == *name && matches!(s.state, TableState::Copied | TableState::Ready))
+        states.iter().any(|s| s.source == *name && !matches!(s.state, TableState::Pending | TableState::Copying))
     };
     context.shared.update(|view| {
         view.snapshot.tables_total = context.plans.len() as u64;
@@ -102,21 +104,59 @@ fn tables_of(group: &CopyGroup) -> &[usize] {
 }
 
 async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -> Result<()> {
-    let mut source = connect_source(&context.source).await?;
-    let client = context.connect_writer().await?;
-    let target = ChunkWriter::new(client, &context.config.pipeline, context.epoch).await?;
+    let (mut source, mut target) = begin_anew(&context).await?;
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(group) = next else { break };
         match &group {
-            CopyGroup::Chunked(table) => copy_chunked(&context, &mut source, &target, *table).await?,
-            CopyGroup::Exact(tables) => copy_exact(&context, &target, tables).await?,
+            CopyGroup::Chunked(table) => {
+                let copied = copy_chunked(&context, &mut source, &target, *table).await;
+                if copied.is_err() && !is_as_planned(&context, &[*table]).await? {
+                    (source, target) = begin_anew(&context).await?;
+                    wait_for_the_stream(&context, &target, &[*table]).await?;
+                } else {
+                    copied?;
+                }
+            }
+            CopyGroup::Exact(tables) => {
+                let copied = copy_exact(&context, &target, tables).await;
+                if copied.is_err() && !is_as_planned(&context, tables).await? {
+                    (source, target) = begin_anew(&context).await?;
+                    wait_for_the_stream(&context, &target, tables).await?;
+                } else {
+                    copied?;
+                }
+            }
         }
         let copied = tables_of(&group).len() as u64;
         context.shared.update(|view| view.snapshot.tables_done += copied);
     }
     let _ = source.disconnect().await;
     Ok(())
+}
+
+async fn begin_anew(context: &Context) -> Result<(Conn, ChunkWriter)> {
+    let source = connect_source(&context.source).await?;
+    let client = context.connect_writer().await?;
+    Ok((source, ChunkWriter::new(client, &context.config.pipeline, context.epoch).await?))
+}
+
+/// Whether the source's tables still are what the copy was planned for.
+async fn is_as_planned(context: &Context, tables: &[usize]) -> Result<bool> {
+    let mut conn = connect_source(&context.source).await?;
+    let now = catalog::read(&mut conn, context.facts.flavor, &context.config.mapping).await?;
+    let _ = conn.disconnect().await;
+    let planned = |table: &usize| &context.catalog.tables[*table];
+    Ok(tables.iter().all(|table| alike(Some(planned(table)), now.table(&planned(table).name))))
+}
+
+/// Gives up the copy of tables that DDL has changed meanwhile: it is made when the stream has come to the statement.
+async fn wait_for_the_stream(context: &Context, target: &ChunkWriter, tables: &[usize]) -> Result<()> {
+    let of =
+        |table: &usize| (context.plans[*table].source.name.clone(), "it was changed while it was copied".to_owned());
+    target.begin().await?;
+    leave_out(target.client(), context, &context.plans, tables.iter().map(of).collect()).await?;
+    target.commit().await
 }
 
 /// A chunk's rows, converted.
@@ -248,17 +288,35 @@ async fn finish(context: &Context, target: &ChunkWriter, plan: &TablePlan) -> Re
 }
 
 async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -> Result<()> {
-    let pipeline = &context.config.pipeline;
-    let mut snapshot = open_exact(&context.source, &context.facts, &context.catalog, tables).await?;
-    let position = snapshot.position.clone();
+    let mut view = open_exact(&context.source, &context.facts, &context.catalog, tables).await?;
+    if !is_as_planned(context, tables).await? {
+        return Err(Error::new(ErrorKind::SourceUnavailable, "tables changed before they were copied"));
+    }
     target.begin().await?;
+    let totals = copy_view(context, target, &mut view, tables).await?;
+    target.commit().await?;
+    context.count_sanitized(&totals);
+    view.close().await
+}
+
+/// Copies tables from a view, with its position, in the open transaction; the values that were changed to fit.
+///
+/// # Errors
+/// Those of both servers and of the converter.
+pub async fn copy_view(
+    context: &Context,
+    target: &ChunkWriter,
+    view: &mut ExactSnapshot,
+    tables: &[usize],
+) -> Result<Vec<Total>> {
+    let (pipeline, position) = (&context.config.pipeline, view.position.clone());
     let mut arena = Arena::default();
     let mut all_totals = Vec::new();
     for table in tables {
         let plan = &context.plans[*table];
         let mut converter = Converter::compile(Arc::clone(plan))?;
         let copy = target.table(plan).await?;
-        let mut reader = ExactReader::open(snapshot.connection(&plan.source), &plan.source).await?;
+        let mut reader = ExactReader::open(view.connection(&plan.source), &plan.source).await?;
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {
             let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, &rows, &mut arena));
@@ -278,9 +336,7 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
     for table in tables {
         target.finish(&context.plans[*table], context.facts.logs_cascades).await?;
     }
-    target.commit().await?;
-    context.count_sanitized(&all_totals);
-    snapshot.close().await
+    Ok(all_totals)
 }
 
 fn progress_made(context: &Context, rows: u64) {

@@ -4,8 +4,10 @@ use crate::config::{self, Config, Endpoint};
 use crate::convert::plan::TablePlan;
 use crate::convert::sanitize::Total;
 use crate::error::Result;
+use crate::ident::TableName;
 use crate::identity::SourceIdentity;
 use crate::mapping::Mapping;
+use crate::position::BinlogOffset;
 use crate::schema::Catalog;
 use crate::source::connect::SourceConfig;
 use crate::source::server::ServerFacts;
@@ -31,6 +33,8 @@ pub struct Context {
     pub catalog: Catalog,
     /// What becomes of each table, in the catalogue's order.
     pub plans: Vec<Arc<TablePlan>>,
+    /// Where the DDL statement stands inside a transaction that this schema is the outcome of, if it does.
+    pub inside: Option<BinlogOffset>,
     /// The lease's epoch, without which nothing can be written.
     pub epoch: i64,
     /// Our id as a replica of the source.
@@ -44,6 +48,35 @@ impl Context {
     /// Those of [`connect()`].
     pub async fn connect_writer(&self) -> Result<Connection> {
         connect(&self.target, &application_name(&self.config.pipeline, self.epoch)).await
+    }
+
+    /// The same with another schema, as of behind a DDL statement; `inside`: where it stands, if inside a transaction.
+    #[must_use]
+    pub fn behind(&self, catalog: Catalog, plans: Vec<Arc<TablePlan>>, inside: Option<BinlogOffset>) -> Self {
+        Self {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            source: self.source.clone(),
+            target: self.target.clone(),
+            facts: self.facts.clone(),
+            catalog,
+            plans,
+            inside,
+            epoch: self.epoch,
+            server_id: self.server_id,
+        }
+    }
+
+    /// Whether the source takes two names of databases or tables for one.
+    #[must_use]
+    pub fn same_name(&self, a: &str, b: &str) -> bool {
+        a == b || (self.facts.lower_case_table_names != 0 && a.to_lowercase() == b.to_lowercase())
+    }
+
+    /// Whether the source takes two names for one table's.
+    #[must_use]
+    pub fn same_table(&self, a: &TableName, b: &TableName) -> bool {
+        self.same_name(&a.database, &b.database) && self.same_name(&a.table, &b.table)
     }
 
     /// Counts values that were changed to fit and are committed on the target. Logged once a minute for each column and

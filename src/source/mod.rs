@@ -8,6 +8,7 @@
 //! | [`preflight`] | what stands in the way, each with the statement that mends it |
 //! | [`computed`] | generated columns that change without a word in the log |
 //! | [`row_image`] | what row images leave out, and what then cannot be replicated |
+//! | [`ahead`] | the DDL statements that the log holds ahead of the stream |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
 //! | [`replica`] | the connection on which the server sends its binlog |
@@ -17,6 +18,7 @@
 //! [`snapshot::values`] turns into [`crate::value::ValueRef`], and raw events for the binlog decoder.
 //! Nothing here writes to the source. Nothing here knows the target.
 
+pub mod ahead;
 pub mod catalog;
 #[cfg(test)]
 mod charset_tests;

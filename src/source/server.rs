@@ -3,9 +3,10 @@
 //! Reads variables and status, judges nothing: [`super::preflight`] does. What cannot be read for want of a privilege
 //! is left empty here and reported there.
 
+use crate::ddl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{BinlogOffset, GtidSet, Position};
-use crate::schema::Flavor;
+use crate::schema::{Charset, Flavor};
 use crate::source::refusal::{Doing, is_denied};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
@@ -218,6 +219,32 @@ async fn status(conn: &mut Conn, facts: &ServerFacts) -> Result<(BinlogOffset, S
         (Some(file), Some(offset)) => Ok((BinlogOffset::new(file, offset), executed.unwrap_or_default())),
         _ => Err(Error::new(ErrorKind::SourceSetting, "the source's binlog status has no file and position")),
     }
+}
+
+/// What of the server decides how its DDL is read.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn ddl_server(conn: &mut Conn, facts: &ServerFacts) -> Result<ddl::Server> {
+    const DOING: &str = "cannot read the defaults of the source's databases";
+    let rows: Vec<(String, String, String)> = conn
+        .query(
+            "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA",
+        )
+        .await
+        .doing(DOING)?;
+    let defaults: Option<(String, bool)> = conn
+        .query_first("SELECT @@GLOBAL.default_storage_engine, @@GLOBAL.explicit_defaults_for_timestamp")
+        .await
+        .doing(DOING)?;
+    let mut server = ddl::Server::new(facts.flavor, facts.version);
+    server.lower_case_table_names = facts.lower_case_table_names;
+    server.databases =
+        rows.into_iter().map(|(name, charset, collation)| (name, Charset { name: charset, collation })).collect();
+    if let Some((engine, explicit)) = defaults {
+        (server.default_engine, server.explicit_timestamps) = (engine, explicit);
+    }
+    Ok(server)
 }
 
 /// The binlog's files with their sizes in bytes, oldest first.

@@ -17,7 +17,7 @@ use super::copy::{self, Fields, Raw};
 use super::error::classify;
 use super::patches::Patches;
 use super::subtract::subtract;
-use super::{Connection, fence, quarantine, sanitized, to_json};
+use super::{Connection, fence, progress, quarantine, sanitized, to_json};
 use crate::batch::{Batch, End, RowCounts};
 use crate::convert::Arena;
 use crate::convert::plan::TablePlan;
@@ -223,6 +223,14 @@ impl Writer {
         self.in_transaction = false;
         self.position = position.clone();
         Ok(Some(counts))
+    }
+
+    /// Whether somebody asked for a table to be paused or copied anew; not while a transaction is open.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn asked_for_tables(&self) -> Result<bool> {
+        Ok(!self.in_transaction && !progress::requested(&*self.client, &self.pipeline).await?.is_empty())
     }
 
     /// What was changed to fit in the batches that were committed since the last call.

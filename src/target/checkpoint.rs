@@ -154,7 +154,7 @@ pub async fn create(client: &mut Client, pipeline: &str, epoch: i64, bootstrap: 
         return Err(Error::new(ErrorKind::TargetConflict, format!("pipeline {pipeline} exists already"))
             .with_hint("`sirenia run` continues it, `sirenia reset --yes` removes it with its tables"));
     }
-    schema_version::add(&transaction, pipeline, bootstrap.position, bootstrap.catalog).await?;
+    schema_version::add(&transaction, pipeline, bootstrap.position, bootstrap.catalog, None).await?;
     progress::register(&transaction, pipeline, bootstrap.tables).await?;
     transaction.commit().await.map_err(on(doing))
 }
@@ -173,6 +173,30 @@ pub async fn set_phase(
     let transaction = fence::begin(client, pipeline, epoch).await?;
     set_phase_in(&transaction, pipeline, epoch, phase, catch_up_until).await?;
     transaction.commit().await.map_err(on("changing the phase"))
+}
+
+/// Moves the checkpoint over something that is no batch, in the fenced transaction of what belongs to it.
+///
+/// # Errors
+/// [`ErrorKind::Bug`] when it does not stand where it is expected.
+pub async fn step_in<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    expected: &Position,
+    next: &Position,
+) -> Result<()> {
+    let moved = client
+        .execute(
+            "UPDATE sirenia.checkpoint SET position = $3::text::jsonb, applied_at = clock_timestamp()
+              WHERE pipeline = $1 AND position = $2::text::jsonb",
+            &[&pipeline, &to_json(expected)?, &to_json(next)?],
+        )
+        .await
+        .map_err(on("moving the checkpoint"))?;
+    if moved == 0 {
+        return Err(Error::new(ErrorKind::Bug, "the checkpoint is not where it was left"));
+    }
+    Ok(())
 }
 
 /// [`set_phase`] within a transaction that has been fenced.

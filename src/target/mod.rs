@@ -19,6 +19,7 @@
 //! nothing. Identifiers are quoted by [`crate::ident`], values are parameters.
 
 pub mod address;
+pub mod alter;
 pub mod apply;
 pub mod cascade;
 pub mod catalog;

@@ -25,6 +25,8 @@ pub enum TableState {
     Copied,
     /// Rows and indexes are there.
     Ready,
+    /// Its changes are left out until it is copied anew.
+    Paused,
 }
 
 impl TableState {
@@ -36,6 +38,7 @@ impl TableState {
             Self::Copying => "copying",
             Self::Copied => "copied",
             Self::Ready => "ready",
+            Self::Paused => "paused",
         }
     }
 }
@@ -44,7 +47,7 @@ impl FromStr for TableState {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        [Self::Pending, Self::Copying, Self::Copied, Self::Ready]
+        [Self::Pending, Self::Copying, Self::Copied, Self::Ready, Self::Paused]
             .into_iter()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("a table's state is not known: {text:?}")))
@@ -229,6 +232,115 @@ pub async fn set_state<C: GenericClient + Sync>(
         )
         .await
         .map_err(on(doing))?;
+    Ok(())
+}
+
+/// Leaves a table's changes out from now on, until it is copied anew: `Pending` or `Paused`, and why.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn leave_out<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    state: TableState,
+    why: &str,
+) -> Result<()> {
+    client
+        .execute(
+            "WITH gone AS (DELETE FROM sirenia.snapshot_progress
+                            WHERE pipeline = $1 AND source_database = $2 AND source_table = $3)
+             UPDATE sirenia.table_state
+                SET state = $4, error = $5, exact_position = NULL, requested = NULL, changed_at = clock_timestamp()
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table, &state.as_str(), &why],
+        )
+        .await
+        .map_err(on("leaving a table out"))?;
+    Ok(())
+}
+
+/// Asks the running instance, or the next one, to pause a table or to copy it anew (`pause`, `resync`).
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn request<C: GenericClient + Sync>(client: &C, pipeline: &str, table: &TableName, what: &str) -> Result<()> {
+    client
+        .execute(
+            "UPDATE sirenia.table_state SET requested = $4
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table, &what],
+        )
+        .await
+        .map_err(on("asking for a table"))?;
+    Ok(())
+}
+
+/// The tables for which something was asked, and what.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn requested<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Result<Vec<(TableName, String)>> {
+    let rows = client
+        .query(
+            "SELECT source_database, source_table, requested FROM sirenia.table_state
+              WHERE pipeline = $1 AND requested IS NOT NULL ORDER BY 1, 2",
+            &[&pipeline],
+        )
+        .await
+        .map_err(on("looking for tables that are asked for"))?;
+    Ok(rows.iter().map(|row| (TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2))).collect())
+}
+
+/// Follows a table's change of name, and what becomes of it.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn rename<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    (from, to): (&TableName, &TableName),
+    target: &TargetName,
+) -> Result<()> {
+    let doing = "renaming a table";
+    let names: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&pipeline, &from.database, &from.table, &to.database, &to.table];
+    for control in ["quarantine", "sanitized", "sanitized_count", "snapshot_progress"] {
+        let sql = format!(
+            "UPDATE sirenia.{control} SET source_database = $4, source_table = $5
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3"
+        );
+        client.execute(&sql, &names).await.map_err(on(doing))?;
+    }
+    client
+        .execute(
+            "UPDATE sirenia.table_state SET source_database = $4, source_table = $5, target_schema = $6, target_table = $7
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &from.database, &from.table, &to.database, &to.table, &target.schema, &target.table],
+        )
+        .await
+        .map_err(on(doing))?;
+    Ok(())
+}
+
+/// Records what becomes of a table's rows from now on ([`crate::convert::plan::TablePlan::shape`]).
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn set_shape<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    table: &TableName,
+    shape: &str,
+) -> Result<()> {
+    client
+        .execute(
+            "UPDATE sirenia.table_state SET shape = $4
+              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table, &shape],
+        )
+        .await
+        .map_err(on("recording a table's shape"))?;
     Ok(())
 }
 

@@ -125,6 +125,21 @@ pub async fn clear<C: GenericClient + Sync>(
         .map_err(on("taking rows out of quarantine"))
 }
 
+/// Forgets all rows of a table, for when it was emptied or copied anew.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn forget<C: GenericClient + Sync>(client: &C, pipeline: &str, table: &TableName) -> Result<()> {
+    client
+        .execute(
+            "DELETE FROM sirenia.quarantine WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
+            &[&pipeline, &table.database, &table.table],
+        )
+        .await
+        .map_err(on("forgetting rows in quarantine"))?;
+    Ok(())
+}
+
 /// Too many rows of a table: what refuses them is no exception but a rule.
 #[must_use]
 pub fn too_many(table: &TableName, most: usize, why: &str) -> Error {

@@ -3,6 +3,7 @@
 pub mod http;
 pub mod oracle;
 pub mod outcome;
+pub mod shape;
 pub mod watch;
 
 pub use outcome::{Outcome, Report, SECRET};
@@ -159,7 +160,8 @@ impl World {
         let status = self.setup.kind.status_statement();
         let row: mysql_async::Row = source.query_first(status).await.expect("status").expect("the binlog is on");
         let (file, offset): (String, u64) = (row.get(0).expect("file"), row.get(1).expect("offset"));
-        let sql = "SELECT phase, position->'binlog'->>'file', (position->'binlog'->>'offset')::bigint FROM sirenia.checkpoint";
+        let sql = "SELECT phase, position->'binlog'->>'file', (position->'binlog'->>'offset')::bigint,
+                          EXISTS (SELECT 1 FROM sirenia.table_state WHERE state = 'pending') FROM sirenia.checkpoint";
         let deadline = Instant::now() + PATIENCE;
         let mut seen = String::from("nothing");
         while Instant::now() < deadline {
@@ -169,8 +171,10 @@ impl World {
                 let driver = tokio::spawn(connection);
                 if let Ok(row) = client.query_one(sql, &[]).await {
                     let (phase, at_file, at_offset): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-                    seen = format!("phase {phase}, {at_file}:{at_offset}");
-                    if phase == "follow" && (at_file.as_str(), at_offset as u64) >= (file.as_str(), offset) {
+                    let waiting: bool = row.get(3);
+                    seen = format!("phase {phase}, {at_file}:{at_offset}, tables to be copied: {waiting}");
+                    if phase == "follow" && !waiting && (at_file.as_str(), at_offset as u64) >= (file.as_str(), offset)
+                    {
                         return;
                     }
                 }

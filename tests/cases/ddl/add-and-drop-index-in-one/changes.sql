@@ -1,0 +1,1 @@
+ALTER TABLE t DROP INDEX ib, ADD INDEX ib (c, b);

@@ -1,0 +1,1 @@
+ALTER TABLE t ADD COLUMN alamat VARCHAR(50) DEFAULT 'Jl. O''Brien \\ 5';

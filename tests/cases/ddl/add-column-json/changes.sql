@@ -1,0 +1,2 @@
+ALTER TABLE t ADD COLUMN j JSON;
+UPDATE t SET j = '{"a": [1, 2.50]}' WHERE id < 10;

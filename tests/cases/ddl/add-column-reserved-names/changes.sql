@@ -1,0 +1,1 @@
+ALTER TABLE t ADD COLUMN `order` INT DEFAULT 1, ADD COLUMN `Nama Lengkap` VARCHAR(9), ADD COLUMN `tanda``kutip"` INT;

@@ -1,0 +1,1 @@
+ALTER TABLE t ADD created_at TIMESTAMP NULL, ADD updated_at TIMESTAMP NULL, ADD deleted_at TIMESTAMP NULL;

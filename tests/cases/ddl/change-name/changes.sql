@@ -1,0 +1,1 @@
+ALTER TABLE t CHANGE b keterangan VARCHAR(20) DEFAULT 'x';

@@ -1,0 +1,3 @@
+ALTER /* satu */ TABLE t -- dua
+ ADD COLUMN # tiga
+ n INT /* , DROP COLUMN b */ DEFAULT 8;

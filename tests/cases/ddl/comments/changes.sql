@@ -1,0 +1,1 @@
+ALTER TABLE t COMMENT 'Daftar pasien; DROP COLUMN b', MODIFY a INT COMMENT 'jumlah';

@@ -1,0 +1,1 @@
+CREATE INDEX ib ON t (b);

@@ -1,0 +1,2 @@
+CREATE TABLE w (PRIMARY KEY (id)) SELECT id, a, b FROM t;
+UPDATE w SET a = 98 WHERE id = 3;

@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX uib ON t (c, id);

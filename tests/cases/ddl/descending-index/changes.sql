@@ -1,0 +1,1 @@
+CREATE INDEX turun ON t (a DESC, b);

@@ -1,0 +1,1 @@
+DROP INDEX ib ON t;

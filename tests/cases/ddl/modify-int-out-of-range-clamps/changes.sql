@@ -1,0 +1,3 @@
+SET SESSION sql_mode = '';
+UPDATE t SET a = 70000 WHERE id < 9;
+ALTER TABLE t MODIFY a TINYINT;

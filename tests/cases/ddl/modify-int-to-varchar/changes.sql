@@ -1,0 +1,2 @@
+ALTER TABLE t MODIFY a VARCHAR(20);
+UPDATE t SET a = 'teks' WHERE id = 1;

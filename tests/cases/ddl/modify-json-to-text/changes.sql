@@ -1,0 +1,3 @@
+ALTER TABLE t ADD j JSON;
+UPDATE t SET j = '{"b": 1, "a": 2}';
+ALTER TABLE t MODIFY j LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;

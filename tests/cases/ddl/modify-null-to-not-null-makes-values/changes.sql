@@ -1,0 +1,3 @@
+SET SESSION sql_mode = '';
+UPDATE t SET a = NULL WHERE id % 2;
+ALTER TABLE t MODIFY a INT NOT NULL;

@@ -1,0 +1,2 @@
+ALTER TABLE t ADD e VARCHAR(10) DEFAULT 'aktif';
+ALTER TABLE t MODIFY e ENUM('aktif','mati');

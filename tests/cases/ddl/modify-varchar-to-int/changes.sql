@@ -1,0 +1,2 @@
+UPDATE t SET b = id;
+ALTER TABLE t MODIFY b INT;

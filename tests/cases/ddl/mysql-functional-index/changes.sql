@@ -1,0 +1,1 @@
+CREATE INDEX fi ON t ((a + 1));

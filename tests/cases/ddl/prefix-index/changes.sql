@@ -1,0 +1,1 @@
+CREATE INDEX ip ON t (b(5), c);

@@ -1,0 +1,8 @@
+CREATE TABLE _t_new LIKE t;
+ALTER TABLE _t_new ADD COLUMN n INT DEFAULT 7;
+CREATE TRIGGER pt_ins AFTER INSERT ON t FOR EACH ROW REPLACE INTO _t_new (id, a, b, c) VALUES (NEW.id, NEW.a, NEW.b, NEW.c);
+INSERT IGNORE INTO _t_new (id, a, b, c) SELECT id, a, b, c FROM t;
+INSERT INTO t (id, a) VALUES (801, 1);
+RENAME TABLE t TO _t_old, _t_new TO t;
+DROP TRIGGER IF EXISTS pt_ins;
+DROP TABLE IF EXISTS _t_old;

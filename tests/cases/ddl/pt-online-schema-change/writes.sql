@@ -1,0 +1,2 @@
+UPDATE u SET n = ?;
+INSERT INTO u (id) VALUES (1000 + ?);

@@ -1,0 +1,1 @@
+ALTER TABLE t RENAME INDEX ib TO ix;

@@ -1,0 +1,2 @@
+DROP TABLE u;
+RENAME TABLE t TO u;

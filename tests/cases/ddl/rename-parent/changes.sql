@@ -1,0 +1,2 @@
+RENAME TABLE t TO induk;
+DELETE FROM induk WHERE id = 2;

@@ -1,0 +1,2 @@
+RENAME TABLE u TO unit;
+UPDATE unit SET n = 'baru' WHERE id = 1;

@@ -1,0 +1,2 @@
+TRUNCATE t;
+INSERT INTO t (id, a) VALUES (1, 1);

@@ -1,0 +1,2 @@
+TRUNCATE TABLE u;
+INSERT INTO u VALUES (9, 9, 'x');

@@ -1,0 +1,1 @@
+ALTER TABLE t DROP INDEX u1, ADD UNIQUE u2 (id, c);
