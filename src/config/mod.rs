@@ -22,7 +22,7 @@ pub use endpoint::{Endpoint, Tls};
 pub use raw::Raw;
 pub use resolved::{
     ApplySettings, BigintUnsigned, Bit1Type, Capture, Config, EnumType, JsonType, LeaseSettings, LogFormat,
-    LogSettings, SetType, SourceSettings, TimeType, TinyInt1, TypeChoices,
+    LogSettings, SchemaChoices, SetType, SourceSettings, TimeType, TinyInt1, TypeChoices,
 };
 pub use units::ByteSize;
 

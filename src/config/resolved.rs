@@ -26,6 +26,8 @@ pub struct Config {
     pub mapping: Mapping,
     /// Choices of the type map.
     pub types: TypeChoices,
+    /// What the tables get besides their columns.
+    pub schema: SchemaChoices,
     /// Rows that cannot be applied.
     pub quarantine: QuarantineSettings,
     /// Sizes.
@@ -153,6 +155,19 @@ pub struct TypeChoices {
     pub datetime_zone: Option<String>,
 }
 
+/// What the tables get besides their columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaChoices {
+    /// Whether foreign keys are made.
+    pub foreign_keys: bool,
+    /// Whether tables and columns get their comments.
+    pub comments: bool,
+    /// Whether columns get their defaults and AUTO_INCREMENT becomes an identity.
+    pub defaults: bool,
+    /// Whether the cutover makes triggers for ON UPDATE CURRENT_TIMESTAMP.
+    pub on_update_trigger: bool,
+}
+
 /// Rows that cannot be applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuarantineSettings {
@@ -247,6 +262,12 @@ impl Config {
             target: raw.target.login().resolve(Side::Target, None)?,
             mapping,
             types,
+            schema: SchemaChoices {
+                foreign_keys: raw.schema.foreign_keys.unwrap_or(true),
+                comments: raw.schema.comments.unwrap_or(true),
+                defaults: raw.schema.defaults.unwrap_or(true),
+                on_update_trigger: raw.schema.on_update_trigger.unwrap_or(true),
+            },
             quarantine: quarantine(&raw.quarantine)?,
             apply: apply(&raw.apply)?,
             lease: lease(raw.lease)?,

@@ -6,6 +6,7 @@
 use super::state::{Context, identity_of, source_config, target_config};
 use crate::binlog::Decoder;
 use crate::config::{BigintUnsigned, Bit1Type, Config, EnumType, JsonType, SetType, TimeType, TinyInt1};
+use crate::convert::objects::ObjectOptions;
 use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
 use crate::convert::zone::Zone;
@@ -49,6 +50,12 @@ pub fn type_options(config: &Config) -> Result<TypeOptions> {
         },
         bit1_bits: types.bit1 == Bit1Type::Bit,
         datetime_zone: types.datetime_zone.as_deref().map(Zone::named).transpose()?,
+        objects: ObjectOptions {
+            foreign_keys: config.schema.foreign_keys,
+            comments: config.schema.comments,
+            defaults: config.schema.defaults,
+            on_update_trigger: config.schema.on_update_trigger,
+        },
     })
 }
 
