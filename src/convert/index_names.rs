@@ -52,18 +52,21 @@ fn of(table: &TableSchema, columns: &[PlannedColumn], index: &Index) -> Result<P
         }
         let scope = Columns { table, planned: columns };
         let parts = index.parts.iter().map(|part| {
-            let down = if part.descending { " DESC" } else { "" };
-            match (part.column, &part.expression) {
-                (Some(column), _) => Ok(format!("{}{down}", crate::ident::postgres(&columns[position(column)?].name))),
-                (None, Some(text)) => Ok(format!("({}){down}", expression::index_part(scope, text)?)),
-                (None, None) => Err("its expression is not known".to_owned()),
-            }
+            let sql = match (part.column, &part.expression) {
+                (Some(column), _) => crate::ident::postgres(&columns[position(column)?].name),
+                (None, Some(text)) => format!("({})", expression::index_part(scope, text)?),
+                (None, None) => return Err("its expression is not known".to_owned()),
+            };
+            Ok((sql, part.descending))
         });
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         return Ok(PlannedIndex { name, unique, parts: Vec::new(), form: IndexForm::Expressions(parts) });
     }
     let parts = index.parts.iter().map(|part| {
         let position = position(part.column.ok_or("a part without a column")?)?;
+        if columns[position].ty == PgType::Json {
+            return Err(format!("column {} is json, which has no order; jsonb has", columns[position].name));
+        }
         // of a hash, and of what is text only on the source, the beginning says nothing: the whole is unique where it was
         let prefix = part.prefix.filter(|_| !columns[position].treatment.masks());
         Ok((position, prefix, part.descending))

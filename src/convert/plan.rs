@@ -144,8 +144,8 @@ pub enum IndexForm {
     /// Its parts.
     #[default]
     Columns,
-    /// Expressions and columns, as SQL.
-    Expressions(Vec<String>),
+    /// Expressions and columns, as SQL, and whether each is descending.
+    Expressions(Vec<(String, bool)>),
     /// The words of columns, by position: MySQL's FULLTEXT.
     Words(Vec<usize>),
 }

@@ -7,7 +7,8 @@
 //! | control | the control tables (schema `sirenia`), versioned |
 //! | lease, fence | one writer: who it is, and the check inside each of its transactions |
 //! | checkpoint, schema_version, progress | what the control tables hold, typed |
-//! | catalog, tables, indexes | what exists; making tables, keys and indexes |
+//! | catalog, tables, columns, indexes | what exists; making tables, columns, keys and indexes |
+//! | objects | bringing all of it in line with the plans, foreign keys, defaults and comments too |
 //! | privileges | what the role may not make |
 //! | chunk | chunks of the first copy in, rows and progress in one transaction out |
 //! | quarantine | rows that could not be applied |
@@ -24,6 +25,7 @@ pub mod cascade;
 pub mod catalog;
 pub mod checkpoint;
 pub mod chunk;
+pub mod columns;
 pub mod connect;
 pub mod control;
 pub mod copy;
@@ -32,6 +34,7 @@ pub mod error;
 pub mod fence;
 pub mod indexes;
 pub mod lease;
+pub mod objects;
 mod patches;
 pub mod privileges;
 pub mod progress;

@@ -4,7 +4,7 @@
 //! when it was made here, or stood here empty with the planned columns, or is registered for this pipeline; anything
 //! else is a [`ErrorKind::TargetConflict`] that says what to do. Everything is idempotent.
 
-use super::catalog::{self, ExistingTable, RelationKind};
+use super::catalog::{self, ExistingIndex, ExistingTable, RelationKind};
 use super::error::{classify, on, sqlstate};
 use super::{enum_types, fence};
 use crate::convert::plan::{PgType, TablePlan};
@@ -141,13 +141,20 @@ fn obstacle(plan: &TablePlan, table: &ExistingTable) -> Option<String> {
     if !table.owned {
         return Some("belongs to another role, and only its owner can make keys and indexes".into());
     }
-    if let Some(name) = &table.foreign_key {
+    // planned ones are taken away before the copy and come back after it
+    let planned = |name: &&String| !plan.objects.foreign_keys.iter().any(|key| key.name == **name);
+    if let Some(name) = table.foreign_keys.iter().find(planned) {
         return Some(format!("has foreign key \"{name}\", which does not hold while tables are copied"));
     }
     if let Some(name) = &table.trigger {
         return Some(format!("has trigger \"{name}\", which would fire for replicated rows"));
     }
-    let unique = table.indexes.iter().find(|index| index.unique && !index.identifies(&key))?;
+    let planned = |index: &&ExistingIndex| {
+        plan.indexes.iter().any(|planned| {
+            planned.name == index.name || super::indexes::second_name(&plan.target, &planned.name) == index.name
+        })
+    };
+    let unique = table.indexes.iter().find(|index| index.unique && !index.identifies(&key) && !planned(index))?;
     Some(format!("has unique index \"{}\", which does not hold while rows are copied", unique.name))
 }
 
