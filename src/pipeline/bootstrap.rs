@@ -25,7 +25,7 @@ use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
 use crate::target::progress::{self, NewTable};
-use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables};
+use crate::target::{Checkpoint, Connection, Phase, fence, objects, schema_version, tables};
 use std::sync::Arc;
 
 /// The type map's choices, by the settings.
@@ -189,6 +189,8 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
     tables::check_tables(&**client, pipeline, &plans).await?;
     let transaction = fence::begin(client, pipeline, context.epoch).await?;
     let made = tables::create_tables(&transaction, &plans).await?;
+    let adopted: Vec<_> = plans.iter().filter(|plan| !made.contains(&plan.target)).cloned().collect();
+    objects::clear(&transaction, &adopted).await?;
     transaction.commit().await.map_err(|e| crate::target::classify(e, "creating the tables"))?;
     let groups = copy_groups(&catalog, context.facts.logs_cascades, RowImage::of(&context.facts));
     let group_of = |table: usize| {

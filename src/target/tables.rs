@@ -235,13 +235,25 @@ async fn current_user<C: GenericClient + Sync>(client: &C) -> Result<String> {
     Ok(ident::postgres(row.get(0)))
 }
 
-/// Empties a planned table, to copy it again.
+/// Empties a planned table, to copy it again. A table that others refer to is emptied row by row: PostgreSQL would truncate it
+/// only together with them.
 ///
 /// # Errors
 /// As [`classify`] says.
 pub async fn truncate<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
-    let sql = format!("TRUNCATE {}", plan.target.sql());
-    client.batch_execute(&sql).await.map_err(on(&format!("emptying table {}", plan.target)))
+    let doing = format!("emptying table {}", plan.target);
+    let referred = client
+        .query_one(
+            "SELECT EXISTS (SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid
+                              JOIN pg_namespace n ON n.oid = c.relnamespace
+                             WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+                               AND n.nspname = $1 AND c.relname = $2)",
+            &[&plan.target.schema, &plan.target.table],
+        )
+        .await
+        .map_err(on(&doing))?;
+    let verb = if referred.get(0) { "DELETE FROM" } else { "TRUNCATE" };
+    client.batch_execute(&format!("{verb} {}", plan.target.sql())).await.map_err(on(&doing))
 }
 
 /// Removes what a pipeline has made, for `sirenia reset`: its tables (adopted ones are emptied) and its control rows,
@@ -267,6 +279,8 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
         .iter()
         .map(|row| (TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2)))
         .collect();
+    let all: Vec<TargetName> = tables.iter().map(|(name, _)| name.clone()).collect();
+    drop_keys_among(&transaction, &all).await?;
     let dropped: Vec<&TargetName> = tables.iter().filter(|table| !table.1).map(|(name, _)| name).collect();
     let types = enum_types::made_for(&transaction, &dropped).await?;
     // one statement for all, so that foreign keys among them are no obstacle; what is dropped goes first, since
@@ -288,6 +302,7 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
         transaction.batch_execute(&format!("DROP TYPE {}", name.sql())).await.map_err(on(doing))?;
     }
     for control in [
+        "dropped_key",
         "quarantine",
         "sanitized",
         "sanitized_count",
@@ -301,6 +316,31 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
     }
     transaction.commit().await.map_err(on(doing))?;
     Ok(tables.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Drops the foreign keys of which child and parent are among the tables, so that one of them can go without the other.
+async fn drop_keys_among<C: GenericClient + Sync>(client: &C, tables: &[TargetName]) -> Result<()> {
+    let schemas: Vec<&str> = tables.iter().map(|name| name.schema.as_str()).collect();
+    let names: Vec<&str> = tables.iter().map(|name| name.table.as_str()).collect();
+    let doing = "dropping the foreign keys of the pipeline's tables";
+    let keys = client
+        .query(
+            "WITH ours AS (SELECT c.oid, w.s, w.t FROM unnest($1::text[], $2::text[]) AS w(s, t)
+                             JOIN pg_namespace n ON n.nspname = w.s
+                             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.t)
+             SELECT child.s, child.t, k.conname::text FROM pg_constraint k
+               JOIN ours AS child ON child.oid = k.conrelid JOIN ours AS parent ON parent.oid = k.confrelid
+              WHERE k.contype = 'f' AND k.conparentid = 0",
+            &[&schemas, &names],
+        )
+        .await
+        .map_err(on(doing))?;
+    let drop = |row: &tokio_postgres::Row| {
+        let table = TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        super::columns::alter(&table, &format!("DROP CONSTRAINT {}", ident::postgres(row.get(2))))
+    };
+    let statements: Vec<String> = keys.iter().map(drop).collect();
+    client.batch_execute(&statements.join(";\n")).await.map_err(on(doing))
 }
 
 #[cfg(test)]
