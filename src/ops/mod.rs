@@ -4,5 +4,6 @@ pub mod check;
 pub mod quarantine;
 pub mod reset;
 pub mod sanitized;
+pub mod schema;
 pub mod status;
 pub mod stream;

@@ -12,6 +12,7 @@
 //! | privileges | what the role may not make |
 //! | chunk | chunks of the first copy in, rows and progress in one transaction out |
 //! | quarantine | rows that could not be applied |
+//! | broken_keys | foreign keys that the source does not hold to |
 //! | sanitized | the record of values that were changed to fit |
 //! | apply, copy, patches, subtract, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
@@ -21,6 +22,7 @@
 
 pub mod address;
 pub mod apply;
+pub mod broken_keys;
 pub mod cascade;
 pub mod catalog;
 pub mod checkpoint;

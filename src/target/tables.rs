@@ -65,6 +65,23 @@ pub async fn check_tables<C: GenericClient + Sync>(client: &C, pipeline: &str, p
     Err(error.with_hint(hint))
 }
 
+/// Refuses tables that another pipeline carries.
+///
+/// # Errors
+/// [`ErrorKind::TargetConflict`] naming the first; else as [`classify`] says.
+pub async fn check_owners<C: GenericClient + Sync>(client: &C, pipeline: &str, plans: &[Arc<TablePlan>]) -> Result<()> {
+    let names: Vec<TargetName> = plans.iter().map(|plan| plan.target.clone()).collect();
+    let owners = owners(client, &names).await?;
+    match names.iter().find_map(|name| owners.get(name).filter(|owner| owner.0 != pipeline).map(|owner| (name, owner)))
+    {
+        None => Ok(()),
+        Some((name, (owner, _))) => {
+            Err(Error::new(ErrorKind::TargetConflict, format!("the target's table {name} belongs to pipeline {owner}"))
+                .with_hint(format!("--pipeline {owner}, or another target.schema in sirenia.toml")))
+        }
+    }
+}
+
 /// Pipeline and source table that registered each name; nothing before the control tables exist.
 async fn owners<C: GenericClient + Sync>(
     client: &C,

@@ -7,7 +7,7 @@
 use super::{Batch, Counts, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::target::error::on;
-use crate::target::{fence, objects};
+use crate::target::{broken_keys, fence, objects};
 
 /// What PostgreSQL calls a row without its parent.
 const FOREIGN_KEY_VIOLATION: &str = "23503";
@@ -54,15 +54,7 @@ impl Writer {
         };
         let transaction = fence::begin(&mut self.client, &self.pipeline, self.epoch).await?;
         objects::drop_foreign_key(&transaction, &constraint.table, &constraint.name).await?;
-        let (schema, table) = (&constraint.table.schema, &constraint.table.table);
-        transaction
-            .execute(
-                "INSERT INTO sirenia.dropped_key (pipeline, target_schema, target_table, name) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (pipeline, target_schema, target_table, name) DO UPDATE SET dropped_at = excluded.dropped_at",
-                &[&self.pipeline, schema, table, &constraint.name],
-            )
-            .await
-            .map_err(on(doing))?;
+        broken_keys::note(&transaction, &self.pipeline, &constraint.table, &constraint.name).await?;
         transaction.commit().await.map_err(on(doing))?;
         tracing::warn!(
             hint = "sirenia schema status",

@@ -68,8 +68,7 @@ async fn single<C: GenericClient + Sync>(client: &C, step: &Step, applied: &mut 
     let error = if let Some(orphans) = orphaned {
         match attempt(client, &format!("{} NOT VALID", step.sql)).await? {
             None => {
-                let orphans = client.query_one(orphans, &[]).await.map_err(on(&doing))?;
-                let orphans = crate::target::count(orphans.get(0));
+                let orphans = count_orphans(client, &step.table, orphans).await?;
                 applied.unproven.push(Unproven { step: step.clone(), orphans });
                 applied.done += 1;
                 return Ok(());
@@ -166,4 +165,13 @@ pub async fn drop_foreign_key<C: GenericClient + Sync>(client: &C, table: &Targe
     let object = ObjectKind::ForeignKey.as_str();
     let sql = alter(table, &format!("DROP CONSTRAINT IF EXISTS {}", ident::postgres(name)));
     client.batch_execute(&sql).await.map_err(on(&format!("dropping {object} {name} of {table}")))
+}
+
+/// How many rows a foreign key finds without a parent, by its own query.
+///
+/// # Errors
+/// As [`classify`] says.
+pub async fn count_orphans<C: GenericClient + Sync>(client: &C, table: &TargetName, query: &str) -> Result<u64> {
+    let row = client.query_one(query, &[]).await.map_err(on(&format!("counting rows of {table} without a parent")))?;
+    Ok(crate::target::count(row.get(0)))
 }

@@ -17,7 +17,7 @@ mod diff_keys;
 mod existing;
 mod printed;
 
-pub use apply::{Applied, Unproven, apply, clear, drop_foreign_key, drop_foreign_keys};
+pub use apply::{Applied, Unproven, apply, clear, count_orphans, drop_foreign_key, drop_foreign_keys};
 
 use crate::convert::plan::TablePlan;
 use crate::error::Result;
