@@ -4,6 +4,7 @@
 //! Messages follow PostgreSQL's manner: a primary line, an optional detail, an optional hint. They name structure
 //! (table, column, position), never a cell value or a password; whoever builds an error keeps to that.
 
+use crate::ident::TargetName;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -107,13 +108,31 @@ struct Inner {
     detail: Option<String>,
     hint: Option<String>,
     code: Option<String>,
+    constraint: Option<Constraint>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A constraint of the target that refused a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// The table it belongs to; of a foreign key the child.
+    pub table: TargetName,
+    /// Its name.
+    pub name: String,
 }
 
 impl Error {
     /// An error with its primary message: lower case, no full stop, what and where.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), detail: None, hint: None, code: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            code: None,
+            constraint: None,
+            source: None,
+        }))
     }
 
     /// Adds why: the second line of the report.
@@ -161,6 +180,19 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+
+    /// Names the constraint that refused a row.
+    #[must_use]
+    pub fn with_constraint(mut self, constraint: Constraint) -> Self {
+        self.0.constraint = Some(constraint);
+        self
+    }
+
+    /// The constraint that refused a row, if one did.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&Constraint> {
+        self.0.constraint.as_ref()
     }
 
     /// What the pipeline does with it.

@@ -112,7 +112,7 @@ async fn all(setup: Setup) {
         let name = folder.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let servers = file(&folder, "servers");
         let here = servers.is_none_or(|servers| servers.lines().any(|line| line.trim() == setup.kind.to_string()));
-        if !here || only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+        if !here || only.as_ref().is_some_and(|only| !only.split(',').any(|part| name.contains(part))) {
             continue;
         }
         run += 1;

@@ -68,6 +68,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Shows the rows that could not be applied, and tries them again
     Quarantine(QuarantineArgs),
+    /// Compares the target's schema with the source's, and brings it in line
+    Schema(SchemaArgs),
     /// Shows the tables, pauses them, and has them copied anew
     Tables(TablesArgs),
     /// Drops what the pipeline made on the target, to begin anew
@@ -383,6 +385,58 @@ pub struct TablesAsk {
     pub wait: u64,
 }
 
+/// `sirenia schema`
+#[derive(Debug, Clone, clap::Args)]
+pub struct SchemaArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SchemaCommand,
+}
+
+/// What to do with the target's schema.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SchemaCommand {
+    /// Shows what differs, what is not carried and which foreign keys do not hold
+    Status(SchemaLook),
+    /// Shows each difference with its reason
+    Diff(SchemaLook),
+    /// Shows the statements that bring the target in line
+    Plan(SchemaLook),
+    /// Runs these statements: before the first run, or beside a running one
+    Apply(SchemaApply),
+    /// Shows the statements by which something would be lost
+    Lint(SchemaLook),
+}
+
+/// `sirenia schema status`, `diff`, `plan` and `lint`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Exit code 0: nothing to do; 1: there are differences (lint: some of them lose something).\n\n\
+    Examples:\n  sirenia schema status\n  sirenia schema plan --tables 'pasien*'\n  sirenia schema diff --json | jq '.steps[].why'")]
+pub struct SchemaLook {
+    /// JSON, one object
+    #[arg(long)]
+    pub json: bool,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+/// `sirenia schema apply`
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "What is there and right stays as it is; what was not planned is not dropped.\n\n\
+    Examples:\n  sirenia schema apply --dry-run\n  sirenia schema apply\n  sirenia schema apply --tables hasil --allow")]
+pub struct SchemaApply {
+    /// Show the statements, and run none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run those too by which something is lost
+    #[arg(long)]
+    pub allow: bool,
+    /// Which of the carried tables.
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
 /// `sirenia reset`
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Drops the tables that this pipeline made on the target, and its checkpoint. \
@@ -499,6 +553,7 @@ mod tests {
         Replay(ReplayArgs),
         Quarantine(QuarantineArgs),
         Tables(TablesArgs),
+        Schema(SchemaArgs),
         Reset(ResetArgs),
     }
 

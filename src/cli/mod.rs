@@ -12,6 +12,7 @@ pub mod quarantine;
 pub mod reset;
 pub mod run;
 pub mod sanitized;
+pub mod schema;
 pub mod status;
 pub mod stream;
 pub mod tables;
@@ -33,6 +34,7 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
         Command::Quarantine(args) => quarantine::run(settings(global, |_| {})?, &args.command).await,
         Command::Sanitized(args) => sanitized::run(settings(global, |_| {})?, &args).await,
+        Command::Schema(args) => schema::run(settings(global, |_| {})?, &args.command).await,
         Command::Tail(args) => stream::tail(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
         Command::Record(args) => stream::record(global.inputs(|raw| args.stream.tables.flags(raw)), &args).await,
         Command::Replay(args) => stream::replay(global.inputs(|_| {}), &args).await,

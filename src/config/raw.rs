@@ -47,6 +47,8 @@ pub struct Raw {
     pub tables: RawTables,
     /// `[types]`
     pub types: RawTypes,
+    /// `[schema]`
+    pub schema: RawSchema,
     /// `[sanitize]`: reason → policy.
     pub sanitize: PolicySettings,
     /// `[quarantine]`
@@ -189,6 +191,20 @@ section! {
 }
 
 section! {
+    /// `[schema]`: what the tables get besides their columns.
+    RawSchema {
+        /// Whether foreign keys are made.
+        foreign_keys: bool,
+        /// Whether tables and columns get their comments.
+        comments: bool,
+        /// Whether columns get their defaults and AUTO_INCREMENT becomes an identity.
+        defaults: bool,
+        /// Whether the cutover makes triggers for ON UPDATE CURRENT_TIMESTAMP.
+        on_update_trigger: bool,
+    }
+}
+
+section! {
     /// `[mask]`: the key of hashes.
     RawMask {
         /// The key; from the environment only, since files are shown around.
@@ -327,6 +343,7 @@ impl Raw {
         self.target.overlay_server(stronger.target);
         self.tables.overlay(stronger.tables);
         self.types.overlay(stronger.types);
+        self.schema.overlay(stronger.schema);
         self.sanitize.extend(stronger.sanitize);
         self.quarantine.overlay(stronger.quarantine);
         self.ddl.overlay(stronger.ddl);

@@ -26,6 +26,8 @@ pub struct Config {
     pub mapping: Mapping,
     /// Choices of the type map.
     pub types: TypeChoices,
+    /// What the tables get besides their columns.
+    pub schema: SchemaChoices,
     /// Rows that cannot be applied.
     pub quarantine: QuarantineSettings,
     /// What the source's DDL may do to the target.
@@ -188,6 +190,19 @@ pub struct DdlSettings {
     pub unknown: OnUnknown,
 }
 
+/// What the tables get besides their columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaChoices {
+    /// Whether foreign keys are made.
+    pub foreign_keys: bool,
+    /// Whether tables and columns get their comments.
+    pub comments: bool,
+    /// Whether columns get their defaults and AUTO_INCREMENT becomes an identity.
+    pub defaults: bool,
+    /// Whether the cutover makes triggers for ON UPDATE CURRENT_TIMESTAMP.
+    pub on_update_trigger: bool,
+}
+
 /// Rows that cannot be applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuarantineSettings {
@@ -282,6 +297,12 @@ impl Config {
             target: raw.target.login().resolve(Side::Target, None)?,
             mapping,
             types,
+            schema: SchemaChoices {
+                foreign_keys: raw.schema.foreign_keys.unwrap_or(true),
+                comments: raw.schema.comments.unwrap_or(true),
+                defaults: raw.schema.defaults.unwrap_or(true),
+                on_update_trigger: raw.schema.on_update_trigger.unwrap_or(true),
+            },
             quarantine: quarantine(&raw.quarantine)?,
             ddl: DdlSettings {
                 drop_table: raw.ddl.drop_table.unwrap_or(OnDrop::Apply),

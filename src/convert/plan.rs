@@ -3,6 +3,7 @@
 //! Pure data, made by `typemap` from a source [`TableSchema`] and the [`crate::mapping::Mapping`]; read by the
 //! converter, the target's schema maker, the copy writer and verify.
 
+use super::objects::Objects;
 use super::zone::Zone;
 use crate::ident::{self, TargetName};
 use crate::mapping::RowTest;
@@ -29,6 +30,8 @@ pub struct TablePlan {
     pub indexes: Vec<PlannedIndex>,
     /// Row filter: (position in `source.columns`, test), all of which must pass.
     pub rows: Vec<(usize, RowTest)>,
+    /// Defaults, checks, foreign keys and what else the table has.
+    pub objects: Objects,
 }
 
 impl TablePlan {
@@ -129,8 +132,22 @@ pub struct PlannedIndex {
     pub name: String,
     /// Whether it is unique.
     pub unique: bool,
-    /// Its parts: position in `TablePlan::columns`, prefix length if any, descending.
+    /// Its parts: position in `TablePlan::columns`, prefix length if any, descending. Empty in the other forms.
     pub parts: Vec<(usize, Option<u32>, bool)>,
+    /// What it is over.
+    pub form: IndexForm,
+}
+
+/// What an index is over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum IndexForm {
+    /// Its parts.
+    #[default]
+    Columns,
+    /// Expressions and columns, as SQL, and whether each is descending.
+    Expressions(Vec<(String, bool)>),
+    /// The words of columns, by position: MySQL's FULLTEXT.
+    Words(Vec<usize>),
 }
 
 /// A PostgreSQL type that values are converted to.

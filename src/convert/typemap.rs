@@ -8,6 +8,7 @@
 
 use super::charset::Decoder;
 use super::column_types::{Place, choose};
+use super::objects::{self, ObjectOptions, Objects};
 use super::plan::{PgType, PlannedColumn, TablePlan, Treatment};
 use super::zone::Zone;
 use super::{index_names, key_types, policies};
@@ -37,6 +38,8 @@ pub struct TypeOptions {
     pub bit1_bits: bool,
     /// The zone in which DATETIME is read, where it then becomes `timestamptz` instead of `timestamp`.
     pub datetime_zone: Option<Zone>,
+    /// Which objects the tables get besides their columns.
+    pub objects: ObjectOptions,
 }
 
 /// What JSON becomes.
@@ -89,6 +92,7 @@ pub fn plan(catalog: &Catalog, mapping: &Mapping, options: &TypeOptions) -> Resu
     key_types::check(&plans)?;
     check_enum_names(&plans)?;
     index_names::assign(&mut plans);
+    objects::plan(&mut plans, options.objects);
     Ok(plans)
 }
 
@@ -162,13 +166,16 @@ fn plan_table(
     });
     let key = key.collect::<Result<Vec<_>>>()?;
     let rows = row_filter(table, mapping)?;
+    let target = mapping.target(&table.name);
+    let (indexes, not_carried) = index_names::indexes(table, &target, &columns);
     Ok(TablePlan {
-        target: mapping.target(&table.name),
+        target,
         key_is_primary: table.key().is_some_and(|index| index.kind == IndexKind::Primary),
         key,
-        indexes: index_names::indexes(table, &columns),
+        indexes,
         columns,
         rows,
+        objects: Objects { not_carried, ..Objects::default() },
         source: Arc::new(table.clone()),
     })
 }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod quarantine;
 pub mod reset;
 pub mod sanitized;
+pub mod schema;
 pub mod status;
 pub mod stream;
 pub mod tables;

@@ -6,6 +6,7 @@
 use super::state::{Context, identity_of, source_config, target_config};
 use crate::binlog::Decoder;
 use crate::config::{BigintUnsigned, Bit1Type, Config, EnumType, JsonType, SetType, TimeType, TinyInt1};
+use crate::convert::objects::ObjectOptions;
 use crate::convert::plan::TablePlan;
 use crate::convert::typemap::{self, TypeOptions};
 use crate::convert::zone::Zone;
@@ -26,7 +27,7 @@ use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
 use crate::target::progress::{self, NewTable, TableState};
-use crate::target::{Checkpoint, Connection, Phase, fence, schema_version, tables};
+use crate::target::{Checkpoint, Connection, Phase, fence, objects, schema_version, tables};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -52,6 +53,12 @@ pub fn type_options(config: &Config) -> Result<TypeOptions> {
         },
         bit1_bits: types.bit1 == Bit1Type::Bit,
         datetime_zone: types.datetime_zone.as_deref().map(Zone::named).transpose()?,
+        objects: ObjectOptions {
+            foreign_keys: config.schema.foreign_keys,
+            comments: config.schema.comments,
+            defaults: config.schema.defaults,
+            on_update_trigger: config.schema.on_update_trigger,
+        },
     })
 }
 
@@ -239,6 +246,8 @@ async fn begin(context: &mut Context, conn: &mut Conn, client: &mut Connection) 
     tables::check_tables(&**client, pipeline, &plans).await?;
     let transaction = fence::begin(client, pipeline, context.epoch).await?;
     let made = tables::create_tables(&transaction, &plans).await?;
+    let adopted: Vec<_> = plans.iter().filter(|plan| !made.contains(&plan.target)).cloned().collect();
+    objects::clear(&transaction, &adopted).await?;
     transaction.commit().await.map_err(|e| crate::target::classify(e, "creating the tables"))?;
     let groups = copy_groups(&catalog, context.facts.logs_cascades, RowImage::of(&context.facts));
     let group_of = |table: usize| {

@@ -313,9 +313,18 @@ impl Changed<'_> {
         }
         super::recopy::leave_out(client, context, self.plans, left_out).await?;
         if phase == Phase::Follow {
-            super::bring_in_line(client, context, self.plans, &settled).await?;
+            super::bring_in_line(client, &self.before(), self.plans, &settled).await?;
         }
         Ok(())
+    }
+
+    /// The plans of before, of the tables as they are called by now: what stands on the target was made by them.
+    fn before(&self) -> Vec<Arc<TablePlan>> {
+        let here = |fate: &Fate| {
+            let (old, new) = (&self.here.context.plans[fate.origin?], self.plan(fate)?);
+            Some(Arc::new(TablePlan { target: new.target.clone(), ..(**old).clone() }))
+        };
+        self.fates.tables.iter().filter_map(here).collect()
     }
 
     /// Gives tables their new names, here and in the control tables; by way of names in between, since they may have

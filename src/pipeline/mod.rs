@@ -29,13 +29,15 @@ use crate::batch::TableMode;
 use crate::config::Config;
 use crate::convert::plan::TablePlan;
 use crate::error::{Disposition, Error, ErrorKind, Result};
+use crate::ident::TargetName;
 use crate::position::BinlogOffset;
 use crate::source::ahead::Ahead;
 use crate::source::connect::connect as connect_source;
 use crate::source::server::{ServerFacts, write_position};
 use crate::status::{Phase as Showing, Shared, TableView};
+use crate::target::objects::{self, Applied, ObjectKind, Scope, Step};
 use crate::target::progress::{self, TableState};
-use crate::target::{Phase, checkpoint, classify, control, fence, indexes, lease};
+use crate::target::{Phase, checkpoint, classify, control, fence, lease};
 use follow::{Course, Followed, follow};
 use retry::Backoff;
 use shutdown::Shutdown;
@@ -279,52 +281,90 @@ async fn course(
     })
 }
 
-/// Brings keys, indexes and constraints of tables in line with their plans, in the open transaction.
+/// Brings keys, indexes and constraints of tables in line with their plans, in the open transaction. What stands there and is
+/// in none of the plans is left alone, but for what they had before.
 ///
 /// # Errors
 /// Those of the target.
 pub(crate) async fn bring_in_line<C: GenericClient + Sync>(
     client: &C,
-    _context: &Context,
-    _plans: &[Arc<TablePlan>],
+    before: &[Arc<TablePlan>],
+    plans: &[Arc<TablePlan>],
     settled: &[Arc<TablePlan>],
 ) -> Result<()> {
-    for plan in settled {
-        indexes::create_primary_key(client, plan).await?;
-        for warning in indexes::create_indexes(client, plan).await? {
-            tracing::warn!("{warning}");
-        }
+    if settled.is_empty() {
+        return Ok(());
     }
+    let targets: Vec<TargetName> = settled.iter().map(|plan| plan.target.clone()).collect();
+    let scope = Scope { tables: Some(&targets), before, without_foreign_keys: false };
+    let found = objects::reconcile(client, plans, scope).await?;
+    tell(&objects::apply(client, &found.steps).await?);
     Ok(())
 }
 
-/// Builds what the copy left out, table by table, each in its own fenced transaction.
+/// Makes what the copy left out, table by table, each in its own fenced transaction; then the foreign keys of all.
 async fn build_indexes(context: &Context, shutdown: &Shutdown) -> Result<()> {
     let mut client = context.connect_writer().await?;
     let pipeline = &context.config.pipeline;
     let states = progress::load_tables(&*client, pipeline).await?;
     let started = Instant::now();
+    let mut made = 0;
+    let scope = Scope { without_foreign_keys: true, ..Scope::default() };
+    let found = objects::reconcile(&*client, &context.plans, scope).await?;
     for plan in &context.plans {
         let name = &plan.source.name;
-        if states
-            .iter()
-            .any(|state| state.source == *name && !matches!(state.state, TableState::Copied | TableState::Copying))
-        {
+        // columns are the copy's: what differs there was accepted when it began
+        let own = |step: &&Step| step.table == plan.target && step.object > ObjectKind::Column;
+        let steps: Vec<Step> = found.steps.iter().filter(own).cloned().collect();
+        let state = states.iter().find(|state| state.source == *name);
+        let ready = state.is_some_and(|state| state.state == TableState::Ready) && steps.is_empty();
+        if ready || state.is_some_and(ddl::is_left_out) {
             continue;
         }
         if shutdown.is_raised() {
             return Ok(());
         }
         let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
-        for warning in indexes::create_indexes(&transaction, plan).await? {
-            tracing::warn!("{warning}");
-        }
+        let applied = objects::apply(&transaction, &steps).await?;
         progress::set_state(&transaction, pipeline, name, TableState::Ready).await?;
         transaction.commit().await.map_err(|e| classify(e, "building indexes"))?;
+        made += applied.done;
+        tell(&applied);
     }
-    let count: usize = context.plans.iter().map(|plan| plan.indexes.len()).sum();
-    tracing::info!(indexes = count, seconds = started.elapsed().as_secs_f32(), "indexes are built");
+    // what stands now: on the keys and indexes that were just made
+    let found = objects::reconcile(&*client, &context.plans, Scope::default()).await?;
+    let keys: Vec<Step> = found.steps.into_iter().filter(|step| step.object == ObjectKind::ForeignKey).collect();
+    for steps in keys.chunk_by(|a, b| a.table == b.table) {
+        if shutdown.is_raised() {
+            return Ok(());
+        }
+        let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
+        let applied = objects::apply(&transaction, steps).await?;
+        transaction.commit().await.map_err(|e| classify(e, "making foreign keys"))?;
+        made += applied.done;
+        tell(&applied);
+    }
+    let left_out: usize = context.plans.iter().map(|plan| plan.objects.not_carried.len()).sum();
+    if left_out > 0 {
+        tracing::warn!(hint = "sirenia schema status", "{left_out} things of the source's schema are not carried");
+    }
+    tracing::info!(
+        made,
+        seconds = started.elapsed().as_secs_f32(),
+        "indexes are built, and what else belongs to the tables"
+    );
     Ok(())
+}
+
+/// Says what the target could not have.
+fn tell(applied: &Applied) {
+    for (step, error) in &applied.left_out {
+        tracing::warn!("{} {} of {} is left out: {error}", step.object.as_str(), step.name, step.table);
+    }
+    for key in &applied.unproven {
+        let (name, table, orphans) = (&key.step.name, &key.step.table, key.orphans);
+        tracing::warn!(hint = "sirenia schema status", "foreign key {name} of {table}: {orphans} rows have no parent");
+    }
 }
 
 /// Puts what the control tables say into the view.

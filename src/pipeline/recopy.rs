@@ -172,7 +172,7 @@ async fn copy(
         progress::set_shape(target.client(), pipeline, &plan.source.name, &plan.shape()).await?;
         settled.push(Arc::clone(plan));
     }
-    super::bring_in_line(target.client(), &renewed, &renewed.plans, &settled).await?;
+    super::bring_in_line(target.client(), &context.plans, &renewed.plans, &settled).await?;
     checkpoint.schema_version =
         schema_version::renew(target.client(), pipeline, checkpoint.schema_version, &renewed.catalog).await?;
     target.commit().await?;

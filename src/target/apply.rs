@@ -10,6 +10,7 @@
 //! against ON CONFLICT it is the faster way, and unique values may be swapped between rows of one batch. After any error
 //! the connection must be dropped; the pipeline starts again from the checkpoint.
 
+mod broken_keys;
 mod careful;
 
 use super::cascade::Cascades;
@@ -156,11 +157,7 @@ impl Writer {
         self.identity = Some(identity.clone());
     }
 
-    /// Applies a batch and, if it ends at a commit, commits. Returns what was committed, none while a transaction is open.
-    ///
-    /// # Errors
-    /// Classified by SQLSTATE; [`ErrorKind::Diverged`] when rows that must exist were not found. Drop the writer then.
-    pub async fn apply(&mut self, batch: &mut Batch) -> Result<Option<Counts>> {
+    async fn apply_once(&mut self, batch: &mut Batch) -> Result<Option<Counts>> {
         if batch.end == End::Rollback {
             if std::mem::take(&mut self.in_transaction) {
                 self.client.batch_execute("ROLLBACK").await.map_err(|e| classify(e, "roll back"))?;

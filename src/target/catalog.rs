@@ -15,8 +15,8 @@ pub struct ExistingTable {
     pub kind: RelationKind,
     /// Whether our role may act as its owner, which keys and indexes need.
     pub owned: bool,
-    /// Name of a foreign key of it, if it has one.
-    pub foreign_key: Option<String>,
+    /// Names of its foreign keys.
+    pub foreign_keys: Vec<String>,
     /// Name of a user's trigger on it, if it has one.
     pub trigger: Option<String>,
     /// Its columns in order.
@@ -84,6 +84,12 @@ pub struct ExistingIndex {
     pub partial: bool,
     /// Its key parts: the column's name, none for an expression; and whether it is sorted downwards.
     pub parts: Vec<(Option<String>, bool)>,
+    /// Its key parts as the server prints them.
+    pub printed: Vec<String>,
+    /// `btree`, `gin`, …
+    pub method: String,
+    /// Whether it is made by a constraint, and goes with it.
+    pub of_constraint: bool,
 }
 
 impl ExistingIndex {
@@ -120,7 +126,7 @@ pub async fn read_tables<C: GenericClient + Sync>(
     let relations = client
         .query(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind, pg_has_role(c.relowner, 'USAGE'),
-                    (SELECT min(conname::text) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f'),
+                    array(SELECT conname::text FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f' ORDER BY 1),
                     (SELECT min(tgname::text) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
                FROM unnest($1::text[], $2::text[]) AS wanted(schema_name, table_name)
                JOIN pg_namespace n ON n.nspname = wanted.schema_name
@@ -148,14 +154,17 @@ pub async fn read_tables<C: GenericClient + Sync>(
         .query(
             "SELECT i.indrelid, c.relname::text, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary,
                     i.indisvalid AND i.indisready, i.indpred IS NOT NULL,
-                    array_agg(a.attname::text ORDER BY part.n), array_agg(part.option & 1 = 1 ORDER BY part.n)
+                    array_agg(a.attname::text ORDER BY part.n), array_agg(part.option & 1 = 1 ORDER BY part.n),
+                    array_agg(pg_get_indexdef(i.indexrelid, part.n::int, false) ORDER BY part.n), m.amname::text,
+                    EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
                FROM pg_index i
                JOIN pg_class c ON c.oid = i.indexrelid
+               JOIN pg_am m ON m.oid = c.relam
               CROSS JOIN unnest(i.indkey::smallint[], i.indoption::smallint[])
                          WITH ORDINALITY AS part(column_no, option, n)
                LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.column_no AND a.attnum <> 0
               WHERE i.indrelid = ANY ($1) AND part.n <= i.indnkeyatts
-              GROUP BY i.indexrelid, c.relname ORDER BY c.relname",
+              GROUP BY i.indexrelid, c.relname, m.amname ORDER BY c.relname",
             &[&oids],
         )
         .await
@@ -184,7 +193,7 @@ fn relation(row: &Row) -> (u32, (TargetName, ExistingTable)) {
     let table = ExistingTable {
         kind,
         owned: row.get(4),
-        foreign_key: row.get(5),
+        foreign_keys: row.get(5),
         trigger: row.get(6),
         columns: Vec::new(),
         primary_key: Vec::new(),
@@ -203,6 +212,9 @@ fn index(row: &Row) -> ExistingIndex {
         valid: row.get(5),
         partial: row.get(6),
         parts: columns.into_iter().zip(descending).collect(),
+        printed: row.get(9),
+        method: row.get(10),
+        of_constraint: row.get(11),
     }
 }
 

@@ -37,13 +37,25 @@ pub(super) fn check_sql(plan: &TablePlan, column: &PlannedColumn) -> Option<Stri
     Some(format!("CHECK ({} IN ({}))", ident::postgres(&column.name), literals(&labels)))
 }
 
+/// The enum types of a planned table: their names and labels, and the statement that makes each.
+pub(super) fn wanted(plan: &TablePlan) -> impl Iterator<Item = (&TargetName, Vec<String>, String)> {
+    plan.columns.iter().filter_map(|column| {
+        let (PgType::Enum(name), Some(labels)) = (&column.ty, labels(plan, column)) else { return None };
+        let sql = format!(
+            "CREATE TYPE {name} AS ENUM ({}); COMMENT ON TYPE {name} IS '{MARK}'",
+            literals(&labels),
+            name = name.sql()
+        );
+        Some((name, labels, sql))
+    })
+}
+
 /// Makes the enum types of a planned table that do not stand yet.
 ///
 /// # Errors
 /// [`ErrorKind::TargetConflict`] when something else has a type's name; else as [`super::classify`] says.
 pub(super) async fn create<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
-    for column in &plan.columns {
-        let (PgType::Enum(name), Some(labels)) = (&column.ty, labels(plan, column)) else { continue };
+    for (name, labels, sql) in wanted(plan) {
         let doing = format!("creating type {name}");
         let found = client
             .query_opt(
@@ -56,20 +68,13 @@ pub(super) async fn create<C: GenericClient + Sync>(client: &C, plan: &TablePlan
         match found {
             Some(row) if row.get::<_, bool>(0) && row.get::<_, Vec<String>>(1) == labels => {}
             Some(_) => {
-                let message = format!("the target's type {name} is another than {}.{} needs", plan.target, column.name);
+                let message = format!("the target's type {name} is another than a column of {} needs", plan.target);
                 return Err(Error::new(ErrorKind::TargetConflict, message).with_hint(format!(
-                    "DROP TYPE {};  if nobody needs it, or [tables.rules.\"{}\".columns.\"{}\"] type = \"text\"",
+                    "DROP TYPE {};  if nobody needs it, or `type = \"text\"` for the column in [tables.rules]",
                     name.sql(),
-                    plan.source.name.table,
-                    plan.source.columns[column.source].name
                 )));
             }
             None => {
-                let sql = format!(
-                    "CREATE TYPE {name} AS ENUM ({}); COMMENT ON TYPE {name} IS '{MARK}'",
-                    literals(&labels),
-                    name = name.sql()
-                );
                 client.batch_execute(&sql).await.map_err(on(&doing))?;
             }
         }

@@ -6,7 +6,8 @@
 //! integer: "x"`), so for those the message is built from the names the server sends apart, and the client library's
 //! error, which prints all of it, is never kept as the source.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Constraint, Error, ErrorKind};
+use crate::ident::TargetName;
 use std::error::Error as _;
 use tokio_postgres::error::DbError;
 
@@ -57,7 +58,10 @@ fn classify_db(db: &DbError, doing: &str) -> Error {
     if let Some(place) = db.where_().and_then(copy_place) {
         detail.push_str(&format!(", in {place}"));
     }
-    let error = Error::new(kind, doing).detail(detail).with_code(db.code().code());
+    let mut error = Error::new(kind, doing).detail(detail).with_code(db.code().code());
+    if let (Some(schema), Some(table), Some(name)) = (db.schema(), db.table(), db.constraint()) {
+        error = error.with_constraint(Constraint { table: TargetName::new(schema, table), name: name.to_owned() });
+    }
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -5,7 +5,7 @@
 
 use super::catalog::{self, ExistingTable};
 use super::error::{classify, on, sqlstate};
-use crate::convert::plan::{PgType, PlannedIndex, TablePlan};
+use crate::convert::plan::{IndexForm, PgType, PlannedIndex, TablePlan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TargetName};
 use tokio_postgres::GenericClient;
@@ -191,25 +191,51 @@ fn prefixed(ty: &PgType, prefix: Option<u32>) -> Option<u32> {
     prefix.filter(|_| matches!(ty, PgType::Text | PgType::Varchar(_) | PgType::Bytea))
 }
 
+/// The parts of a planned index as SQL, each with whether it is a column alone and whether it is descending.
+pub(super) fn part_sql(plan: &TablePlan, index: &PlannedIndex) -> Vec<(String, bool, bool)> {
+    let name = |at: &usize| ident::postgres(&plan.columns[*at].name);
+    match &index.form {
+        IndexForm::Columns => {
+            let part = |(column, prefix, descending): &(usize, Option<u32>, bool)| {
+                let (quoted, ty) = (name(column), &plan.columns[*column].ty);
+                match prefixed(ty, *prefix) {
+                    Some(n) if *ty == PgType::Bytea => {
+                        (format!("(substring({quoted} FROM 1 FOR {n}))"), false, *descending)
+                    }
+                    Some(n) => (format!("(\"left\"({quoted}, {n}))"), false, *descending),
+                    None => (quoted, true, *descending),
+                }
+            };
+            index.parts.iter().map(part).collect()
+        }
+        IndexForm::Expressions(parts) => parts.iter().map(|(sql, down)| (sql.clone(), false, *down)).collect(),
+        IndexForm::Words(columns) => {
+            let words: Vec<String> = columns.iter().map(|at| format!("COALESCE({}, '')", name(at))).collect();
+            vec![(format!("(to_tsvector('simple', {}))", words.join(" || ' ' || ")), false, false)]
+        }
+    }
+}
+
+/// The access method of a planned index.
+pub(super) fn method(index: &PlannedIndex) -> &'static str {
+    if let IndexForm::Words(_) = index.form { "gin" } else { "btree" }
+}
+
+/// `USING … (…)` of a planned index.
+pub(super) fn index_body(plan: &TablePlan, index: &PlannedIndex) -> String {
+    let parts: Vec<String> = part_sql(plan, index)
+        .into_iter()
+        .map(|(sql, _, descending)| if descending { format!("{sql} DESC") } else { sql })
+        .collect();
+    format!("USING {} ({})", method(index), parts.join(", "))
+}
+
 /// The statement that makes a planned index under a name.
 #[must_use]
 pub fn create_index_sql(plan: &TablePlan, index: &PlannedIndex, name: &str) -> String {
-    let parts: Vec<String> = index
-        .parts
-        .iter()
-        .map(|(column, prefix, descending)| {
-            let column = &plan.columns[*column];
-            let quoted = ident::postgres(&column.name);
-            let part = match prefixed(&column.ty, *prefix) {
-                Some(n) if column.ty == PgType::Bytea => format!("(substring({quoted} FROM 1 FOR {n}))"),
-                Some(n) => format!("(\"left\"({quoted}, {n}))"),
-                None => quoted,
-            };
-            if *descending { format!("{part} DESC") } else { part }
-        })
-        .collect();
     let unique = if index.unique { "UNIQUE " } else { "" };
-    format!("CREATE {unique}INDEX {} ON {} ({})", ident::postgres(name), plan.target.sql(), parts.join(", "))
+    let body = index_body(plan, index);
+    format!("CREATE {unique}INDEX {} ON {} {body}", ident::postgres(name), plan.target.sql())
 }
 
 /// The wanted name, or another when a relation of another table has it: PostgreSQL has one namespace for tables and
@@ -232,7 +258,7 @@ async fn free_name<C: GenericClient + Sync>(
     Ok(second)
 }
 
-fn second_name(table: &TargetName, name: &str) -> String {
+pub(super) fn second_name(table: &TargetName, name: &str) -> String {
     ident::postgres_fit(&format!("{name}_{:08x}", crc32fast::hash(format!("{}.{name}", table.table).as_bytes())))
 }
 

@@ -1,7 +1,7 @@
 //! Keys and indexes on real tables, made twice and against obstacles.
 
 use super::*;
-use crate::convert::plan::PlannedColumn;
+use crate::convert::plan::{IndexForm, PlannedColumn};
 use crate::ident::TableName;
 use crate::schema::{Action, Column, ForeignKey, SourceType};
 use crate::target::tables::create_tables;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 fn index(name: &str, unique: bool, parts: &[(usize, Option<u32>, bool)]) -> PlannedIndex {
-    PlannedIndex { name: name.into(), unique, parts: parts.to_vec() }
+    PlannedIndex { name: name.into(), unique, parts: parts.to_vec(), form: IndexForm::Columns }
 }
 
 async fn made(client: &Client, plan: &TablePlan) {

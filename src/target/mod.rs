@@ -7,10 +7,12 @@
 //! | control | the control tables (schema `sirenia`), versioned |
 //! | lease, fence | one writer: who it is, and the check inside each of its transactions |
 //! | checkpoint, schema_version, progress | what the control tables hold, typed |
-//! | catalog, tables, indexes | what exists; making tables, keys and indexes |
+//! | catalog, tables, columns, indexes | what exists; making tables, columns, keys and indexes |
+//! | objects | bringing all of it in line with the plans, foreign keys, defaults and comments too |
 //! | privileges | what the role may not make |
 //! | chunk | chunks of the first copy in, rows and progress in one transaction out |
 //! | quarantine | rows that could not be applied |
+//! | broken_keys | foreign keys that the source does not hold to |
 //! | sanitized | the record of values that were changed to fit |
 //! | apply, copy, patches, subtract, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
@@ -21,10 +23,12 @@
 pub mod address;
 pub mod alter;
 pub mod apply;
+pub mod broken_keys;
 pub mod cascade;
 pub mod catalog;
 pub mod checkpoint;
 pub mod chunk;
+pub mod columns;
 pub mod connect;
 pub mod control;
 pub mod copy;
@@ -33,6 +37,7 @@ pub mod error;
 pub mod fence;
 pub mod indexes;
 pub mod lease;
+pub mod objects;
 mod patches;
 pub mod privileges;
 pub mod progress;

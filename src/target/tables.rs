@@ -4,7 +4,7 @@
 //! when it was made here, or stood here empty with the planned columns, or is registered for this pipeline; anything
 //! else is a [`ErrorKind::TargetConflict`] that says what to do. Everything is idempotent.
 
-use super::catalog::{self, ExistingTable, RelationKind};
+use super::catalog::{self, ExistingIndex, ExistingTable, RelationKind};
 use super::error::{classify, on, sqlstate};
 use super::{enum_types, fence};
 use crate::convert::plan::{PgType, TablePlan};
@@ -63,6 +63,23 @@ pub async fn check_tables<C: GenericClient + Sync>(client: &C, pipeline: &str, p
         ));
     }
     Err(error.with_hint(hint))
+}
+
+/// Refuses tables that another pipeline carries.
+///
+/// # Errors
+/// [`ErrorKind::TargetConflict`] naming the first; else as [`classify`] says.
+pub async fn check_owners<C: GenericClient + Sync>(client: &C, pipeline: &str, plans: &[Arc<TablePlan>]) -> Result<()> {
+    let names: Vec<TargetName> = plans.iter().map(|plan| plan.target.clone()).collect();
+    let owners = owners(client, &names).await?;
+    match names.iter().find_map(|name| owners.get(name).filter(|owner| owner.0 != pipeline).map(|owner| (name, owner)))
+    {
+        None => Ok(()),
+        Some((name, (owner, _))) => {
+            Err(Error::new(ErrorKind::TargetConflict, format!("the target's table {name} belongs to pipeline {owner}"))
+                .with_hint(format!("--pipeline {owner}, or another target.schema in sirenia.toml")))
+        }
+    }
 }
 
 /// Pipeline and source table that registered each name; nothing before the control tables exist.
@@ -141,13 +158,20 @@ fn obstacle(plan: &TablePlan, table: &ExistingTable) -> Option<String> {
     if !table.owned {
         return Some("belongs to another role, and only its owner can make keys and indexes".into());
     }
-    if let Some(name) = &table.foreign_key {
+    // planned ones are taken away before the copy and come back after it
+    let planned = |name: &&String| !plan.objects.foreign_keys.iter().any(|key| key.name == **name);
+    if let Some(name) = table.foreign_keys.iter().find(planned) {
         return Some(format!("has foreign key \"{name}\", which does not hold while tables are copied"));
     }
     if let Some(name) = &table.trigger {
         return Some(format!("has trigger \"{name}\", which would fire for replicated rows"));
     }
-    let unique = table.indexes.iter().find(|index| index.unique && !index.identifies(&key))?;
+    let planned = |index: &&ExistingIndex| {
+        plan.indexes.iter().any(|planned| {
+            planned.name == index.name || super::indexes::second_name(&plan.target, &planned.name) == index.name
+        })
+    };
+    let unique = table.indexes.iter().find(|index| index.unique && !index.identifies(&key) && !planned(index))?;
     Some(format!("has unique index \"{}\", which does not hold while rows are copied", unique.name))
 }
 
@@ -228,13 +252,25 @@ async fn current_user<C: GenericClient + Sync>(client: &C) -> Result<String> {
     Ok(ident::postgres(row.get(0)))
 }
 
-/// Empties a planned table, to copy it again.
+/// Empties a planned table, to copy it again. A table that others refer to is emptied row by row: PostgreSQL would truncate it
+/// only together with them.
 ///
 /// # Errors
 /// As [`classify`] says.
 pub async fn truncate<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
-    let sql = format!("TRUNCATE {}", plan.target.sql());
-    client.batch_execute(&sql).await.map_err(on(&format!("emptying table {}", plan.target)))
+    let doing = format!("emptying table {}", plan.target);
+    let referred = client
+        .query_one(
+            "SELECT EXISTS (SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid
+                              JOIN pg_namespace n ON n.oid = c.relnamespace
+                             WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+                               AND n.nspname = $1 AND c.relname = $2)",
+            &[&plan.target.schema, &plan.target.table],
+        )
+        .await
+        .map_err(on(&doing))?;
+    let verb = if referred.get(0) { "DELETE FROM" } else { "TRUNCATE" };
+    client.batch_execute(&format!("{verb} {}", plan.target.sql())).await.map_err(on(&doing))
 }
 
 /// Removes what a pipeline has made, for `sirenia reset`: its tables (adopted ones are emptied) and its control rows,
@@ -260,6 +296,8 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
         .iter()
         .map(|row| (TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2)))
         .collect();
+    let all: Vec<TargetName> = tables.iter().map(|(name, _)| name.clone()).collect();
+    drop_keys_among(&transaction, &all).await?;
     let dropped: Vec<&TargetName> = tables.iter().filter(|table| !table.1).map(|(name, _)| name).collect();
     let types = enum_types::made_for(&transaction, &dropped).await?;
     // one statement for all, so that foreign keys among them are no obstacle; what is dropped goes first, since
@@ -281,6 +319,7 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
         transaction.batch_execute(&format!("DROP TYPE {}", name.sql())).await.map_err(on(doing))?;
     }
     for control in [
+        "dropped_key",
         "quarantine",
         "sanitized",
         "sanitized_count",
@@ -294,6 +333,31 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
     }
     transaction.commit().await.map_err(on(doing))?;
     Ok(tables.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Drops the foreign keys of which child and parent are among the tables, so that one of them can go without the other.
+async fn drop_keys_among<C: GenericClient + Sync>(client: &C, tables: &[TargetName]) -> Result<()> {
+    let schemas: Vec<&str> = tables.iter().map(|name| name.schema.as_str()).collect();
+    let names: Vec<&str> = tables.iter().map(|name| name.table.as_str()).collect();
+    let doing = "dropping the foreign keys of the pipeline's tables";
+    let keys = client
+        .query(
+            "WITH ours AS (SELECT c.oid, w.s, w.t FROM unnest($1::text[], $2::text[]) AS w(s, t)
+                             JOIN pg_namespace n ON n.nspname = w.s
+                             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.t)
+             SELECT child.s, child.t, k.conname::text FROM pg_constraint k
+               JOIN ours AS child ON child.oid = k.conrelid JOIN ours AS parent ON parent.oid = k.confrelid
+              WHERE k.contype = 'f' AND k.conparentid = 0",
+            &[&schemas, &names],
+        )
+        .await
+        .map_err(on(doing))?;
+    let drop = |row: &tokio_postgres::Row| {
+        let table = TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        super::columns::alter(&table, &format!("DROP CONSTRAINT {}", ident::postgres(row.get(2))))
+    };
+    let statements: Vec<String> = keys.iter().map(drop).collect();
+    client.batch_execute(&statements.join(";\n")).await.map_err(on(doing))
 }
 
 #[cfg(test)]

@@ -178,6 +178,7 @@ pub(crate) async fn hold(database: &Database, pipeline: &str) -> i64 {
 
 /// Things to store.
 pub(crate) mod example {
+    use crate::convert::objects::Objects;
     use crate::convert::plan::{PgType, PlannedColumn, TablePlan, Treatment};
     use crate::convert::sample;
     use crate::ident::{TableName, TargetName};
@@ -226,6 +227,7 @@ pub(crate) mod example {
             key_is_primary: true,
             indexes: Vec::new(),
             rows: Vec::new(),
+            objects: Objects::default(),
         }
     }
 

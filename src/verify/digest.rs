@@ -131,6 +131,7 @@ mod tests {
             key_is_primary: false,
             indexes: Vec::new(),
             rows: Vec::new(),
+            objects: crate::convert::objects::Objects::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 use super::super::sample::{charset, int, mapping, table, varchar};
 use super::*;
+use crate::convert::plan::IndexForm;
 use crate::mapping::ColumnRule;
 use crate::masking::{Mask, MaskKey};
 use crate::schema::{IndexPart, TableSchema};
@@ -148,7 +149,7 @@ fn a_unique_index_serves_as_key_and_stays_an_index() {
 }
 
 #[test]
-fn indexes_that_a_later_stage_brings() {
+fn indexes_of_every_form() {
     let mut source = table("t", &[("a", varchar(9)), ("b", varchar(900))])
         .indexed("full", IndexKind::Plain, &[0])
         .indexed("expression", IndexKind::Unique, &[0, 1])
@@ -160,8 +161,16 @@ fn indexes_that_a_later_stage_brings() {
     source.indexes[3].parts[0] = IndexPart { column: Some(1), prefix: None, descending: true, expression: None };
     let plan = plans(vec![source], vec![]).unwrap().remove(0);
     let indexes: Vec<_> =
-        plan.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts[0])).collect();
-    assert_eq!(indexes, [("t_prefix", true, (1, Some(20), false)), ("t_down", false, (1, None, true))]);
+        plan.indexes.iter().map(|index| (index.name.as_str(), index.unique, index.parts.first().copied())).collect();
+    let wanted = [
+        ("t_full", false, None),
+        ("t_prefix", true, Some((1, Some(20), false))),
+        ("t_down", false, Some((1, None, true))),
+    ];
+    assert_eq!(indexes, wanted);
+    assert_eq!(plan.indexes[0].form, IndexForm::Words(vec![0]));
+    let left_out = &plan.objects.not_carried[0];
+    assert_eq!((left_out.object, left_out.name.as_str()), ("index", "expression"));
     assert!(!plan.has_key());
     assert!(plan.columns.iter().all(|column| column.unique));
 }

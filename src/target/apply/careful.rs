@@ -286,7 +286,11 @@ impl Writer {
                     self.in_transaction = false;
                 }
                 quarantine::clear(&*self.client, &self.pipeline, &marked.table, &[marked.key.as_slice()]).await?;
-                run(&self.client, "COMMIT").await?;
+                match run(&self.client, "COMMIT").await {
+                    // the row stays marked, and has its way the next time
+                    Err(error) if error.code() == Some("23503") => return self.give_up_key(error).await,
+                    done => done?,
+                }
                 if let Some(table) = table {
                     self.books.keys[table].remove(&marked.key);
                 }

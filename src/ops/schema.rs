@@ -1,0 +1,173 @@
+//! How the target's schema stands to the source's, and bringing it in line: before the first run and beside a running one.
+//!
+//! A pipeline that has begun is planned from the schema that is stored with its checkpoint, as its rows are; one that has not,
+//! from the source. Steps on objects need no fence: they change no rows. Steps that change columns of a table that holds rows
+//! are lossy and need to be allowed.
+
+use crate::config::Config;
+use crate::convert::objects::NotCarried;
+use crate::convert::plan::TablePlan;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ident::TargetName;
+use crate::mapping;
+use crate::pipeline::bootstrap::plans_of;
+use crate::pipeline::state::{source_config, target_config};
+use crate::source::server::ServerFacts;
+use crate::source::{catalog, connect as source_connect};
+use crate::target::objects::{self, Applied, Found, ObjectKind, Reconciled, Scope, Step};
+use crate::target::{Connection, broken_keys, checkpoint, classify, connect, control, schema_version, tables};
+use std::sync::Arc;
+
+/// Steps that go into one transaction: each holds locks until its end.
+const IN_ONE: usize = 400;
+
+/// How the target stands to the source.
+#[derive(Debug)]
+pub struct Standing {
+    /// The plans of the tables in question.
+    pub tables: usize,
+    /// What is to be done.
+    pub steps: Vec<Step>,
+    /// What the target has beyond the plans.
+    pub extras: Vec<Found>,
+    /// Foreign keys that are not known to hold, with the number of rows without a parent.
+    pub unproven: Vec<(Found, u64)>,
+    /// Foreign keys that were dropped while following, since the source does not hold to them: table and name.
+    pub dropped: Vec<(TargetName, String)>,
+    /// What the target does not get at all.
+    pub not_carried: Vec<NotCarried>,
+}
+
+/// An open target with all plans.
+struct Open {
+    client: Connection,
+    plans: Vec<Arc<TablePlan>>,
+    /// Names of the tables in question.
+    chosen: Vec<TargetName>,
+    begun: bool,
+}
+
+async fn open(config: &Config, patterns: &[String]) -> Result<Open> {
+    let client = connect(&target_config(config), "sirenia schema").await?;
+    let known = match control::version(&*client).await? {
+        Some(_) => checkpoint::load(&*client, &config.pipeline).await?,
+        None => None,
+    };
+    let begun = known.is_some();
+    let catalog = match known {
+        Some(checkpoint) => {
+            let (_, mut stored) = schema_version::load(&*client, &config.pipeline, checkpoint.schema_version).await?;
+            stored.tables.retain(|table| config.mapping.includes(&table.name));
+            stored
+        }
+        None => {
+            let mut conn = source_connect::connect(&source_config(config)).await?;
+            let facts = ServerFacts::read(&mut conn).await?;
+            let catalog = catalog::read_settled(&mut conn, facts.flavor, &config.mapping).await?;
+            let _ = conn.disconnect().await;
+            catalog
+        }
+    };
+    let plans = plans_of(&catalog, config)?;
+    let wanted = |plan: &&Arc<TablePlan>| {
+        patterns.is_empty() || patterns.iter().any(|pattern| mapping::matches(pattern, &plan.source.name))
+    };
+    let chosen: Vec<TargetName> = plans.iter().filter(wanted).map(|plan| plan.target.clone()).collect();
+    if chosen.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "no carried table has such a name")
+            .with_hint("`sirenia schema status` without --tables looks at all of them"));
+    }
+    Ok(Open { client, plans, chosen, begun })
+}
+
+impl Open {
+    async fn reconcile(&self) -> Result<Reconciled> {
+        let all = self.chosen.len() == self.plans.len();
+        let scope = Scope { tables: (!all).then_some(&self.chosen[..]), ..Scope::default() };
+        let mut found = objects::reconcile(&*self.client, &self.plans, scope).await?;
+        self.forgive_empty(&mut found.steps).await?;
+        Ok(found)
+    }
+
+    /// Nothing is lost by changing columns of a table without rows.
+    async fn forgive_empty(&self, steps: &mut [Step]) -> Result<()> {
+        let mut seen: Option<(TargetName, bool)> = None;
+        for step in steps.iter_mut().filter(|step| step.lossy.is_some()) {
+            if seen.as_ref().is_none_or(|(table, _)| *table != step.table) {
+                let rows = crate::target::catalog::count_rows(&*self.client, &step.table, 1).await?;
+                seen = Some((step.table.clone(), rows == 0));
+            }
+            if seen.as_ref().is_some_and(|(_, empty)| *empty) {
+                step.lossy = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compares the target's schema with what is planned; tables that match one of the patterns, all without one.
+///
+/// # Errors
+/// Those of both servers and of the type map.
+pub async fn status(config: &Config, patterns: &[String]) -> Result<Standing> {
+    let open = open(config, patterns).await?;
+    let found = open.reconcile().await?;
+    let mut unproven = Vec::new();
+    for key in found.unproven {
+        let orphans = match &key.orphans {
+            Some(sql) => objects::count_orphans(&*open.client, &key.table, sql).await?,
+            None => 0,
+        };
+        unproven.push((key, orphans));
+    }
+    let missing = |table: &TargetName, name: &String| {
+        let key = |step: &&Step| step.object == ObjectKind::ForeignKey && step.table == *table && step.name == *name;
+        found.steps.iter().any(|step| key(&step))
+    };
+    let mut dropped = broken_keys::read(&*open.client, &config.pipeline).await?;
+    dropped.retain(|(table, name)| missing(table, name));
+    let chosen = |plan: &&Arc<TablePlan>| open.chosen.contains(&plan.target);
+    Ok(Standing {
+        tables: open.chosen.len(),
+        steps: found.steps,
+        extras: found.extras,
+        unproven,
+        dropped,
+        not_carried: open.plans.iter().filter(chosen).flat_map(|plan| plan.objects.not_carried.clone()).collect(),
+    })
+}
+
+/// Does what [`status`] says is to be done. With `allow` lossy steps too.
+///
+/// # Errors
+/// [`ErrorKind::TargetConflict`] naming lossy steps that are not allowed, or tables of somebody else; those of the target.
+pub async fn apply(config: &Config, patterns: &[String], allow: bool) -> Result<Applied> {
+    let mut open = open(config, patterns).await?;
+    if !open.begun {
+        let chosen: Vec<_> = open.plans.iter().filter(|plan| open.chosen.contains(&plan.target)).cloned().collect();
+        tables::check_owners(&*open.client, &config.pipeline, &chosen).await?;
+    }
+    let found = open.reconcile().await?;
+    let lossy: Vec<String> = found
+        .steps
+        .iter()
+        .filter_map(|step| Some(format!("{} of {}: {}", step.name, step.table, step.lossy.as_ref()?)))
+        .collect();
+    if !allow && !lossy.is_empty() {
+        let count = lossy.len();
+        return Err(Error::new(ErrorKind::TargetConflict, format!("{count} steps would lose something"))
+            .detail(lossy.join("\n"))
+            .with_hint("`sirenia schema plan` shows them; `sirenia schema apply --allow` does them all the same"));
+    }
+    let mut applied = Applied::default();
+    for steps in found.steps.chunks(IN_ONE) {
+        let doing = "changing the target's schema";
+        let transaction = open.client.transaction().await.map_err(|e| classify(e, doing))?;
+        let more = objects::apply(&transaction, steps).await?;
+        transaction.commit().await.map_err(|e| classify(e, doing))?;
+        applied.done += more.done;
+        applied.unproven.extend(more.unproven);
+        applied.left_out.extend(more.left_out);
+    }
+    Ok(applied)
+}

@@ -1,0 +1,55 @@
+//! The statements that change a column of a table that stands. They are text only: who runs them knows in which transaction.
+
+use crate::convert::plan::{PgType, PlannedColumn};
+use crate::ident::{self, TargetName};
+
+/// `ALTER TABLE … ADD COLUMN`. NOT NULL holds only where the table is empty or a default fills the column.
+#[must_use]
+pub fn add(table: &TargetName, column: &PlannedColumn, default: Option<&str>) -> String {
+    let default = default.map(|sql| format!(" DEFAULT {sql}")).unwrap_or_default();
+    let not_null = if column.nullable { "" } else { " NOT NULL" };
+    alter(table, &format!("ADD COLUMN {} {}{default}{not_null}", ident::postgres(&column.name), column.ty.sql()))
+}
+
+/// `ALTER TABLE … DROP COLUMN`, with what is over that column: its indexes, checks and foreign keys.
+#[must_use]
+pub fn drop(table: &TargetName, name: &str) -> String {
+    alter(table, &format!("DROP COLUMN {}", ident::postgres(name)))
+}
+
+/// `ALTER COLUMN … TYPE … USING`: an assignment by way of text where the types have no cast of their own. A default is dropped
+/// first, since it need not have one either; reconciliation sets it again.
+#[must_use]
+pub fn set_type(table: &TargetName, name: &str, from: &str, to: &PgType) -> String {
+    let quoted = ident::postgres(name);
+    let using = match (from, to) {
+        ("boolean", PgType::SmallInt | PgType::BigInt | PgType::Numeric { .. }) => format!("{quoted}::integer"),
+        (from, PgType::Boolean) if from != "boolean" && from != "text" => format!("{quoted} <> 0"),
+        ("text[]", PgType::Text) => format!("array_to_string({quoted}, ',')"),
+        ("text", PgType::TextArray) => format!("string_to_array({quoted}, ',')"),
+        ("bytea", _) | (_, PgType::Bytea) => quoted.clone(),
+        (_, PgType::Enum(_) | PgType::Json | PgType::Jsonb | PgType::Uuid | PgType::Inet) => {
+            format!("{quoted}::text::{}", to.sql())
+        }
+        _ => format!("{quoted}::{}", to.sql()),
+    };
+    alter(table, &format!("ALTER COLUMN {quoted} DROP DEFAULT, ALTER COLUMN {quoted} TYPE {} USING {using}", to.sql()))
+}
+
+/// `SET NOT NULL` or `DROP NOT NULL`.
+#[must_use]
+pub fn set_nullable(table: &TargetName, name: &str, nullable: bool) -> String {
+    let verb = if nullable { "DROP" } else { "SET" };
+    alter(table, &format!("ALTER COLUMN {} {verb} NOT NULL", ident::postgres(name)))
+}
+
+/// `RENAME COLUMN`.
+#[must_use]
+pub fn rename(table: &TargetName, from: &str, to: &str) -> String {
+    alter(table, &format!("RENAME COLUMN {} TO {}", ident::postgres(from), ident::postgres(to)))
+}
+
+/// `ALTER TABLE` and what follows it.
+pub(super) fn alter(table: &TargetName, what: &str) -> String {
+    format!("ALTER TABLE {} {what}", table.sql())
+}
