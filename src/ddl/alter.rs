@@ -349,7 +349,10 @@ impl Change<'_> {
                 if let Some(name) = &mut part.column {
                     rename_all(std::slice::from_mut(name), &self.renamed);
                     let was = changed.iter().find(|(column, _)| column == name).map(|(_, ty)| ty);
-                    if part.part.prefix.is_some() && was.is_some() {
+                    let is = |ty: &SourceType| (ty.charset().is_some(), matches!(ty, SourceType::Text { .. }));
+                    let now = self.draft.table.columns.iter().find(|column| column.name == *name);
+                    let alike = was.zip(now).is_none_or(|(was, now)| is(was) == is(&now.ty) && is(was).0);
+                    if part.part.prefix.is_some() && !alike {
                         self.draft.unsure.get_or_insert("a prefix of a column of another type".into());
                     }
                 }

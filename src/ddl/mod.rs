@@ -25,6 +25,8 @@ mod constant;
 pub(crate) mod corpus;
 mod cursor;
 mod draft;
+#[cfg(test)]
+pub(crate) mod generator;
 mod keys;
 mod predict;
 mod read;

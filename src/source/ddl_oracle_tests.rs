@@ -65,10 +65,6 @@ struct Oracle<'a> {
 }
 
 impl Oracle<'_> {
-    async fn look(&mut self) -> Catalog {
-        read(&mut self.conn, self.server.flavor, &mapping(&["lab", "lab2"])).await.unwrap()
-    }
-
     async fn run(&mut self, sql: &str) {
         let parsed = parse(sql, Mode::default());
         if let Err(error) = self.conn.query_drop(sql).await {
@@ -134,16 +130,15 @@ async fn oracle(server: &Server) -> Oracle<'_> {
     let mut conn = server.database("lab").await;
     let version = ServerFacts::read(&mut conn).await.unwrap().version;
     let mut facts = ddl::Server::new(server.flavor, version);
-    let mut oracle_catalog = Catalog::default();
-    oracle_catalog.tables.clear();
     let collation: String = conn.query_first("SELECT @@collation_database").await.unwrap().unwrap();
     let charset = crate::schema::Charset { name: "utf8mb4".into(), collation };
     facts.databases.insert("lab".into(), charset);
-    Oracle { server, conn, known: oracle_catalog, facts, tally: Tally::default() }
+    Oracle { server, conn, known: Catalog::default(), facts, tally: Tally::default() }
 }
 
 #[tokio::test]
 async fn predicted_catalogues_are_those_of_the_servers() {
+    let mut wrong = Vec::new();
     for server in servers() {
         let start = std::time::Instant::now();
         let mut oracle = oracle(server).await;
@@ -163,14 +158,8 @@ async fn predicted_catalogues_are_those_of_the_servers() {
         for (what, list) in [("refused", &tally.refused), ("unread", &tally.unread), ("uncertain", &tally.uncertain)] {
             list.iter().for_each(|line| println!("{what}: {line}"));
         }
-        let _ = oracle.known.tables.len();
-        assert!(
-            tally.wrong.is_empty(),
-            "{:?}: {} wrong:\n{}",
-            server.flavor,
-            tally.wrong.len(),
-            tally.wrong.join("\n\n")
-        );
+        wrong.extend(tally.wrong.iter().map(|text| format!("{:?}: {text}", server.flavor)));
         assert!(tally.refused.len() * 3 < tally.accepted, "most statements are accepted");
     }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n\n"));
 }
