@@ -217,8 +217,18 @@ pub(super) fn format_description(body: &[u8]) -> Option<(u16, u8)> {
     Some((version, reader.u8()?))
 }
 
-/// A Query event's default database and text. `load`: whether it is an EXECUTE_LOAD_QUERY.
-pub(super) fn query(body: &[u8], load: bool) -> Option<(&[u8], &[u8])> {
+/// What a Query event carries.
+pub(super) struct Query<'a> {
+    /// The session's default database.
+    pub database: &'a [u8],
+    /// The statement.
+    pub sql: &'a [u8],
+    /// The session's `sql_mode`, 0 where the event does not tell.
+    pub sql_mode: u64,
+}
+
+/// Reads a Query event. `load`: whether it is an EXECUTE_LOAD_QUERY.
+pub(super) fn query(body: &[u8], load: bool) -> Option<Query<'_>> {
     let mut reader = Reader::new(body);
     reader.bytes(4 + 4)?; // thread, execution time
     let database = usize::from(reader.u8()?);
@@ -227,10 +237,21 @@ pub(super) fn query(body: &[u8], load: bool) -> Option<(&[u8], &[u8])> {
     if load {
         reader.bytes(13)?; // file id, the file name's place in the text, duplicate handling
     }
-    reader.bytes(variables)?;
+    let sql_mode = sql_mode(reader.bytes(variables)?).unwrap_or(0);
     let database = reader.bytes(database)?;
     reader.u8()?;
-    Some((database, reader.rest()))
+    Some(Query { database, sql: reader.rest(), sql_mode })
+}
+
+/// `Q_SQL_MODE_CODE` (1) among the status variables; both servers write it right behind `Q_FLAGS2_CODE` (0).
+fn sql_mode(variables: &[u8]) -> Option<u64> {
+    let variables = match variables {
+        [0, rest @ ..] => rest.get(4..)?,
+        all => all,
+    };
+    let (code, rest) = variables.split_first()?;
+    let bits = rest.first_chunk().filter(|_| *code == 1)?;
+    Some(u64::from_le_bytes(*bits))
 }
 
 /// HEARTBEAT and HEARTBEAT_V2: the file, and the offset where the body carries it.
