@@ -49,7 +49,8 @@ pub(super) fn printed(literal: &DefaultClause, ty: &SourceType, declared: &str, 
     let bytes = matches!(ty, T::Binary { .. } | T::VarBinary { .. } | T::Blob { .. });
     if !server.mariadb() {
         let hex = || shown.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
-        return Some(if bytes { format!("0x{}", hex()) } else { shown });
+        let bare = shown.is_empty() && !matches!(ty, T::Binary { .. });
+        return Some(if bytes && !bare { format!("0x{}", hex()) } else { shown });
     }
     if matches!(ty, T::Int { .. } | T::Year | T::Decimal { .. } | T::Float | T::Double) {
         return Some(shown);
@@ -103,6 +104,9 @@ fn is_like(text: &str, form: &str) -> bool {
 }
 
 fn set(members: &[String], text: &str) -> Option<String> {
+    if members.len() > 64 {
+        return None;
+    }
     let chosen: Vec<&str> = text.split(',').filter(|member| !member.is_empty()).collect();
     let known = chosen.iter().all(|member| members.iter().any(|other| other == member));
     let ordered: Vec<&str> = members.iter().map(String::as_str).filter(|member| chosen.contains(member)).collect();

@@ -6,15 +6,22 @@
 use crate::ident::mysql;
 use crate::schema::{Catalog, IndexKind, TableSchema};
 
-/// Numbers by chance (xorshift).
-pub(crate) struct Chance(pub u64);
+/// Numbers by chance (xorshift), and the columns that the statement names already.
+pub(crate) struct Chance {
+    state: u64,
+    used: Vec<String>,
+}
 
 impl Chance {
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed | 1, used: Vec::new() }
+    }
+
     pub fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state % limit as u64) as usize
     }
 
     fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
@@ -176,9 +183,10 @@ fn definition(chance: &mut Chance) -> String {
     }
     let upper = ty.to_uppercase();
     let plain = !upper.contains('(') || !upper.starts_with("TIME") && !upper.starts_with("DATETIME");
-    let defaults = DEFAULTS.iter().find(|(word, _)| upper.contains(word)).filter(|_| plain && !upper.contains("ZERO"));
+    let plain = plain && !["ZERO", "POINT", "BLOB", "TEXT", "LONG"].iter().any(|word| upper.contains(word));
+    let defaults = DEFAULTS.iter().find(|(word, _)| upper.contains(word)).filter(|_| plain);
     match defaults {
-        Some((_, defaults)) if chance.once_in(2) && !upper.contains("BLOB") => {
+        Some((_, defaults)) if chance.once_in(2) => {
             text += &format!(" {} {}", chance.pick(&["DEFAULT", "default"]), chance.pick(defaults));
         }
         _ if !text.contains("NOT NULL") && chance.once_in(4) && !ty.contains("NULL") => text += " DEFAULT NULL",
@@ -197,9 +205,16 @@ fn definition(chance: &mut Chance) -> String {
     text
 }
 
+/// A column that the statement has not named yet.
 fn column_of(chance: &mut Chance, table: &TableSchema) -> String {
-    let at = chance.below(table.columns.len().max(1));
-    let column = table.columns.get(at).map_or("nama", |column| column.name.as_str());
+    let free: Vec<&str> = table
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|own| !chance.used.iter().any(|u| u == own))
+        .collect();
+    let column = if free.is_empty() { "nama" } else { chance.pick(&free) };
+    chance.used.push(column.to_owned());
     name(chance, column)
 }
 
@@ -213,14 +228,22 @@ fn place(chance: &mut Chance, table: &TableSchema) -> String {
 
 fn new_column(chance: &mut Chance) -> String {
     let column = chance.pick(&COLUMNS);
-    let number = if chance.once_in(3) { String::new() } else { format!("_{}", chance.below(50)) };
-    name(chance, &format!("{column}{number}"))
+    let mut own = column.to_owned();
+    if !chance.once_in(3) || chance.used.contains(&own) {
+        own += &format!("_{}", chance.below(500));
+    }
+    chance.used.push(own.clone());
+    name(chance, &own)
 }
 
 fn parts(chance: &mut Chance, table: &TableSchema) -> String {
-    let mut parts = Vec::new();
+    let (mut parts, mut named) = (Vec::new(), Vec::new());
     for _ in 0..=chance.below(3) {
         let Some(column) = table.columns.get(chance.below(table.columns.len().max(1))) else { continue };
+        if chance.used.contains(&column.name) && !parts.is_empty() || named.contains(&&column.name) {
+            continue;
+        }
+        named.push(&column.name);
         let long = column.declared.contains("text") || column.declared.contains("blob");
         let length = if long { "(9)" } else { "" };
         parts.push(format!("{}{length}{}", name(chance, &column.name), chance.pick(&["", "", " ASC", " DESC"])));
@@ -275,7 +298,8 @@ fn clause(chance: &mut Chance, table: &TableSchema) -> String {
             let at = chance.below(indexes.len());
             format!("RENAME INDEX {} TO idx_{}", mysql(indexes[at]), chance.below(90))
         }
-        21 => chance.pick(&["DROP PRIMARY KEY", "ADD PRIMARY KEY (nama)", "ADD CHECK (1 <> 2)", "FORCE"]).to_owned(),
+        21 if indexes.len() == table.indexes.len() => format!("ADD PRIMARY KEY ({})", parts(chance, table)),
+        21 => chance.pick(&["DROP PRIMARY KEY", "ADD CHECK (1 <> 2)", "FORCE"]).to_owned(),
         22 => chance
             .pick(&[
                 "COMMENT = 'tabel; lama'",
@@ -294,7 +318,6 @@ fn clause(chance: &mut Chance, table: &TableSchema) -> String {
                 "CONVERT TO CHARSET utf8mb4 COLLATE utf8mb4_unicode_ci",
                 "CONVERT TO CHARACTER SET latin1",
                 "ENABLE KEYS",
-                "ORDER BY 1",
             ])
             .to_owned(),
     }
@@ -340,6 +363,7 @@ fn create(chance: &mut Chance, own: &str) -> String {
 
 /// A statement, and the table of `lab` that it is about.
 pub(crate) fn statement(chance: &mut Chance, catalog: &Catalog) -> (String, String) {
+    chance.used.clear();
     let tables: Vec<&TableSchema> = catalog.tables.iter().filter(|table| table.name.database == "lab").collect();
     let unused: Vec<&str> =
         TABLES.into_iter().filter(|own| !tables.iter().any(|known| known.name.table == *own)).collect();
