@@ -35,6 +35,8 @@ mod read_table;
 mod resolve;
 mod server;
 pub mod statement;
+#[cfg(test)]
+mod tests;
 pub(crate) mod words;
 
 pub use affects::{Affects, affects};
