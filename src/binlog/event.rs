@@ -331,4 +331,17 @@ mod tests {
         assert_eq!(heartbeat(types::HEARTBEAT_V2, &v2), Some((&b"b.1"[..], Some(65536))));
         assert_eq!(heartbeat(types::HEARTBEAT_V2, &[1, 9, b'x']), None);
     }
+    #[test]
+    fn sql_mode_is_read_where_the_event_carries_it() {
+        let body = |variables: &[u8]| {
+            let head = [0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, variables.len() as u8, 0];
+            [&head[..], variables, b"lab\0DROP TABLE t"].concat()
+        };
+        let both = [&[0, 1, 2, 3, 4, 1][..], &4_u64.to_le_bytes(), &[6, 3, b's', b't', b'd', 0]].concat();
+        for (variables, mode) in [(&both[..], 4), (&both[5..], 4), (&[][..], 0), (&[0, 1], 0), (&both[..9], 0)] {
+            let body = body(variables);
+            let query = query(&body, false).unwrap();
+            assert_eq!((query.database, query.sql, query.sql_mode), (&b"lab"[..], &b"DROP TABLE t"[..], mode));
+        }
+    }
 }
