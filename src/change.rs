@@ -65,6 +65,10 @@ pub struct DdlStatement {
     pub sql: String,
     /// Where it stands, for messages.
     pub position: Position,
+    /// The bits of the session's `sql_mode`, by which the text is read (`ddl::Mode`). Not in recordings made before
+    /// 0.2.
+    #[serde(default)]
+    pub sql_mode: u64,
 }
 
 /// The images of one changed row. A buffer that is filled again for each row.

@@ -103,4 +103,5 @@ targets! {
     decimal: 40000
     gtid_set: 80000
     spool: 20000
+    ddl: 4000
 }

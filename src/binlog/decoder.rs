@@ -193,8 +193,8 @@ impl EventDecoder {
                 return Ok(self.announce(event.gtid, !event.standalone));
             }
             types::QUERY => {
-                let (database, sql) = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
-                return self.statement(database, sql, header.timestamp);
+                let query = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
+                return self.statement(&query, query.sql, header.timestamp);
             }
             types::QUERY_COMPRESSED if self.flavor == Flavor::MariaDb => return self.compressed_query(&frame),
             types::XID if self.in_transaction() => return Ok(self.commit(header.timestamp)),
@@ -203,8 +203,8 @@ impl EventDecoder {
                 return self.prepared(one_phase, header.timestamp);
             }
             types::EXECUTE_LOAD_QUERY => {
-                let (database, sql) = event::query(frame.body, true).ok_or_else(|| self.damaged("LOAD DATA event"))?;
-                self.refuse_statement("LOAD", &text(database), &text(sql))?;
+                let query = event::query(frame.body, true).ok_or_else(|| self.damaged("LOAD DATA event"))?;
+                self.refuse_statement("LOAD", &text(query.database), &text(query.sql))?;
             }
             types::STOP
             | types::XID
@@ -367,18 +367,19 @@ impl EventDecoder {
 
     /// MariaDB packs the text only.
     fn compressed_query<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
-        let (database, packed) = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
+        let query = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
         self.buffers.clear();
         let mut sql = std::mem::take(&mut self.buffers.event);
-        let unpacked = self.buffers.inflater.record(packed, &mut sql);
+        let unpacked = self.buffers.inflater.record(query.sql, &mut sql);
         unpacked.ok_or_else(|| self.damaged("compressed Query event"))?;
-        let decoded = self.statement(database, &sql, frame.header.timestamp);
+        let decoded = self.statement(&query, &sql, frame.header.timestamp);
         self.buffers.event = sql;
         decoded
     }
 
-    fn statement<'a>(&mut self, database: &[u8], sql: &[u8], timestamp: u32) -> Result<Decoded<'a>> {
-        let (database, sql) = (text(database), text(sql));
+    /// What a Query event says; `sql` is its text, unpacked.
+    fn statement<'a>(&mut self, query: &event::Query<'_>, sql: &[u8], timestamp: u32) -> Result<Decoded<'a>> {
+        let (database, sql) = (text(query.database), text(sql));
         let open = self.in_transaction();
         match query::classify(&sql) {
             Statement::Begin | Statement::XaStart => return Ok(self.begin()),
@@ -390,7 +391,7 @@ impl EventDecoder {
             Statement::XaPrepare if open => return self.prepared(false, timestamp),
             Statement::Savepoint(name) if open => return Ok(Decoded::Boundary(Boundary::Savepoint(name))),
             Statement::RollbackTo(name) if open => return Ok(Decoded::Boundary(Boundary::RollbackTo(name))),
-            Statement::Ddl => return Ok(self.ddl(database.into_owned(), sql.into_owned())),
+            Statement::Ddl => return Ok(self.ddl(database.into_owned(), sql.into_owned(), query.sql_mode)),
             Statement::Dml(keyword) => self.refuse_statement(keyword, &database, &sql)?,
             // stands in the place of another event, and is no statement
             Statement::Empty if self.group != Group::Outside => return Ok(Decoded::Nothing),
@@ -403,7 +404,7 @@ impl EventDecoder {
     }
 
     /// A DDL statement. It is a group of its own, except for CREATE TABLE … SELECT, which stands in the group of its rows.
-    fn ddl<'a>(&mut self, database: String, sql: String) -> Decoded<'a> {
+    fn ddl<'a>(&mut self, database: String, sql: String, sql_mode: u64) -> Decoded<'a> {
         let mut binlog = self.tracker.here().clone();
         if let Group::Announced(start) = self.group {
             binlog.offset = start;
@@ -415,7 +416,7 @@ impl EventDecoder {
         if self.repeated {
             return Decoded::Nothing;
         }
-        Decoded::Boundary(Boundary::Ddl(DdlStatement { database, sql, position }))
+        Decoded::Boundary(Boundary::Ddl(DdlStatement { database, sql, position, sql_mode }))
     }
 
     fn table_map(&mut self, body: &[u8]) -> Result<()> {

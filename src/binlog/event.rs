@@ -217,8 +217,18 @@ pub(super) fn format_description(body: &[u8]) -> Option<(u16, u8)> {
     Some((version, reader.u8()?))
 }
 
-/// A Query event's default database and text. `load`: whether it is an EXECUTE_LOAD_QUERY.
-pub(super) fn query(body: &[u8], load: bool) -> Option<(&[u8], &[u8])> {
+/// What a Query event carries.
+pub(super) struct Query<'a> {
+    /// The session's default database.
+    pub database: &'a [u8],
+    /// The statement.
+    pub sql: &'a [u8],
+    /// The session's `sql_mode`, 0 where the event does not tell.
+    pub sql_mode: u64,
+}
+
+/// Reads a Query event. `load`: whether it is an EXECUTE_LOAD_QUERY.
+pub(super) fn query(body: &[u8], load: bool) -> Option<Query<'_>> {
     let mut reader = Reader::new(body);
     reader.bytes(4 + 4)?; // thread, execution time
     let database = usize::from(reader.u8()?);
@@ -227,10 +237,21 @@ pub(super) fn query(body: &[u8], load: bool) -> Option<(&[u8], &[u8])> {
     if load {
         reader.bytes(13)?; // file id, the file name's place in the text, duplicate handling
     }
-    reader.bytes(variables)?;
+    let sql_mode = sql_mode(reader.bytes(variables)?).unwrap_or(0);
     let database = reader.bytes(database)?;
     reader.u8()?;
-    Some((database, reader.rest()))
+    Some(Query { database, sql: reader.rest(), sql_mode })
+}
+
+/// `Q_SQL_MODE_CODE` (1) among the status variables; both servers write it right behind `Q_FLAGS2_CODE` (0).
+fn sql_mode(variables: &[u8]) -> Option<u64> {
+    let variables = match variables {
+        [0, rest @ ..] => rest.get(4..)?,
+        all => all,
+    };
+    let (code, rest) = variables.split_first()?;
+    let bits = rest.first_chunk().filter(|_| *code == 1)?;
+    Some(u64::from_le_bytes(*bits))
 }
 
 /// HEARTBEAT and HEARTBEAT_V2: the file, and the offset where the body carries it.
@@ -309,5 +330,18 @@ mod tests {
         let v2 = [1, 3, b'b', b'.', b'1', 9, 1, 0, 2, 4, 253, 0, 0, 1, 0];
         assert_eq!(heartbeat(types::HEARTBEAT_V2, &v2), Some((&b"b.1"[..], Some(65536))));
         assert_eq!(heartbeat(types::HEARTBEAT_V2, &[1, 9, b'x']), None);
+    }
+    #[test]
+    fn sql_mode_is_read_where_the_event_carries_it() {
+        let body = |variables: &[u8]| {
+            let head = [0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, variables.len() as u8, 0];
+            [&head[..], variables, b"lab\0DROP TABLE t"].concat()
+        };
+        let both = [&[0, 1, 2, 3, 4, 1][..], &4_u64.to_le_bytes(), &[6, 3, b's', b't', b'd', 0]].concat();
+        for (variables, mode) in [(&both[..], 4), (&both[5..], 4), (&[][..], 0), (&[0, 1], 0), (&both[..9], 0)] {
+            let body = body(variables);
+            let query = query(&body, false).unwrap();
+            assert_eq!((query.database, query.sql, query.sql_mode), (&b"lab"[..], &b"DROP TABLE t"[..], mode));
+        }
     }
 }

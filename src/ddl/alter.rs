@@ -15,7 +15,7 @@ use super::statement::{
     AlterTable, CharsetClause, Clause, ColumnDefinition, DefaultClause, Dropped, Element, Name, Place,
 };
 use crate::ident::TableName;
-use crate::schema::{Catalog, Charset, Column, ColumnDefault, IndexKind, SourceType};
+use crate::schema::{Catalog, Charset, Check, Column, ColumnDefault, IndexKind, SourceType};
 
 pub(super) fn alter(
     statement: &AlterTable,
@@ -36,11 +36,11 @@ pub(super) fn alter(
         }
         _ => None,
     });
-    others(statement, &named, catalog, server, out);
     let Some(at) = find(catalog, name, server) else {
         if let Some(to) = new_name {
             rename(catalog, name, to, server, out);
         }
+        others(statement, &named, catalog, server, out);
         return Ok(());
     };
     if let Some(to) = new_name.as_ref().filter(|to| !server.same(to, name))
@@ -75,6 +75,7 @@ pub(super) fn alter(
     if let Some(to) = new_name.filter(|to| *to != name) {
         rename(catalog, &name, to, server, out);
     }
+    others(statement, &named, catalog, server, out);
     Ok(())
 }
 
@@ -181,7 +182,14 @@ impl Change<'_> {
         }
         for clause in &statement.clauses {
             match clause {
-                Clause::Convert(to) => self.convert(to),
+                Clause::Convert(to) => {
+                    self.convert(to);
+                    if statement.clauses.iter().any(|c| matches!(c, Clause::AddColumn { .. } | Clause::Change { .. }))
+                        || !options.charset.is_empty()
+                    {
+                        self.draft.doubt("CONVERT TO CHARACTER SET beside what has its own character set");
+                    }
+                }
                 Clause::Unsure(why) => self.draft.doubt(*why),
                 Clause::Rows(why) => self.may_change_rows((*why).into()),
                 Clause::Exchange(_) => self.may_change_rows("EXCHANGE PARTITION swaps its rows".into()),
@@ -285,6 +293,9 @@ impl Change<'_> {
                 Some(_) => {}
                 None => {
                     let name = renamed[at].unwrap_or(&column.name).clone();
+                    if renamed[at].is_some() && matches!(column.ty, SourceType::Json { text: true }) {
+                        self.draft.doubt("the check that makes JSON names the column as it was");
+                    }
                     new.push((Column { name, ..column.clone() }, Some(at)));
                 }
             }
@@ -349,7 +360,10 @@ impl Change<'_> {
                 if let Some(name) = &mut part.column {
                     rename_all(std::slice::from_mut(name), &self.renamed);
                     let was = changed.iter().find(|(column, _)| column == name).map(|(_, ty)| ty);
-                    if part.part.prefix.is_some() && was.is_some() {
+                    let is = |ty: &SourceType| (ty.charset().is_some(), matches!(ty, SourceType::Text { .. }));
+                    let now = self.draft.table.columns.iter().find(|column| column.name == *name);
+                    let alike = was.zip(now).is_none_or(|(was, now)| is(was) == is(&now.ty) && is(was).0);
+                    if part.part.prefix.is_some() && !alike {
                         self.draft.unsure.get_or_insert("a prefix of a column of another type".into());
                     }
                 }
@@ -362,6 +376,11 @@ impl Change<'_> {
         if self.server.mariadb() {
             let checks = &mut self.draft.table.checks;
             checks.retain(|check| !gone.contains(&check.name));
+        }
+        // such a check goes with the last column that it names, or with the one in whose definition it stood
+        let of_none = |check: &Check| !self.draft.table.columns.iter().any(|c| mentions(&check.condition, &c.name));
+        if !gone.is_empty() && self.draft.table.checks.iter().any(of_none) {
+            self.draft.unsure.get_or_insert("a check that names no column".into());
         }
         let touched: Vec<&String> = gone.iter().chain(self.renamed.iter().map(|(old, _)| old)).collect();
         let texts = self.draft.table.checks.iter().map(|check| &check.condition);
@@ -464,6 +483,12 @@ impl Change<'_> {
                 return Err(self.missing("column", &name[0]));
             };
             let column = &mut self.draft.table.columns[at];
+            if column.auto_increment || column.generated {
+                if default.is_some() {
+                    self.draft.doubt(format!("{}: a default of what has its own values", name[0]));
+                }
+                continue;
+            }
             if default.is_none() && column.nullable {
                 // MySQL remembers that there is none, not even NULL
                 column.default = None;

@@ -19,7 +19,10 @@ pub(super) fn printed(literal: &DefaultClause, ty: &SourceType, declared: &str, 
         T::Int { .. } => Some(text.parse::<i128>().ok()?.to_string()),
         T::Year => text.parse::<u16>().ok().filter(|_| text.len() == 4).map(|_| text.to_owned()),
         T::Decimal { scale, .. } => decimal(text, usize::from(*scale)),
-        T::Float | T::Double if !declared.contains('(') => float(text),
+        T::Float | T::Double => match declared.split_once(',') {
+            Some((_, scale)) => decimal(text, scale.split(')').next()?.parse().ok()?),
+            None => float(text),
+        },
         T::Date => is_like(text, "dddd-dd-dd").then(|| text.to_owned()),
         T::Time { fsp } => {
             let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -33,7 +36,9 @@ pub(super) fn printed(literal: &DefaultClause, ty: &SourceType, declared: &str, 
         T::Char { .. } => (!number && !text.ends_with(' ')).then(|| text.to_owned()),
         T::VarChar { .. } | T::Text { .. } | T::Json { text: true } => (!number).then(|| text.to_owned()),
         T::Binary { len } => {
-            let padding = usize::try_from(*len).ok()?.checked_sub(text.len())?;
+            // MySQL prints it without its padding
+            let len = if server.mariadb() { usize::try_from(*len).ok()? } else { text.len() };
+            let padding = len.checked_sub(text.len())?;
             (text.is_ascii() && !number).then(|| text.to_owned() + &"\0".repeat(padding))
         }
         T::VarBinary { .. } | T::Blob { .. } => (text.is_ascii() && !number).then(|| text.to_owned()),
@@ -44,7 +49,8 @@ pub(super) fn printed(literal: &DefaultClause, ty: &SourceType, declared: &str, 
     let bytes = matches!(ty, T::Binary { .. } | T::VarBinary { .. } | T::Blob { .. });
     if !server.mariadb() {
         let hex = || shown.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
-        return Some(if bytes { format!("0x{}", hex()) } else { shown });
+        let bare = shown.is_empty() && !matches!(ty, T::Binary { .. });
+        return Some(if bytes && !bare { format!("0x{}", hex()) } else { shown });
     }
     if matches!(ty, T::Int { .. } | T::Year | T::Decimal { .. } | T::Float | T::Double) {
         return Some(shown);
@@ -65,7 +71,7 @@ fn decimal(text: &str, scale: usize) -> Option<String> {
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction.len() > scale {
+    if text.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction.len() > scale {
         return None;
     }
     let whole = whole.trim_start_matches('0');
@@ -98,6 +104,9 @@ fn is_like(text: &str, form: &str) -> bool {
 }
 
 fn set(members: &[String], text: &str) -> Option<String> {
+    if members.len() > 64 {
+        return None;
+    }
     let chosen: Vec<&str> = text.split(',').filter(|member| !member.is_empty()).collect();
     let known = chosen.iter().all(|member| members.iter().any(|other| other == member));
     let ordered: Vec<&str> = members.iter().map(String::as_str).filter(|member| chosen.contains(member)).collect();

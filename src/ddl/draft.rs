@@ -95,6 +95,9 @@ impl Draft {
     /// The changed table: parts point at columns again, prefixes that are whole columns are none, keys are NOT NULL.
     pub fn finish(mut self, server: &Server) -> (TableSchema, Option<String>) {
         let memory = self.table.engine == "MEMORY";
+        // longer parts are cut, or hashed
+        let longest = if self.table.engine == "InnoDB" { 3072 } else { 1000 };
+        let mut doubt = None;
         let mut indexes = Vec::new();
         for draft in std::mem::take(&mut self.indexes) {
             let mut method = draft.method;
@@ -124,12 +127,19 @@ impl Draft {
                         _ if long && part.prefix.is_none() && server.mariadb() && draft.kind == IndexKind::Unique => {
                             method = "HASH".into();
                         }
+                        _ if long && part.prefix.is_none() => doubt = Some("an index over a whole TEXT or BLOB"),
+                        _ if matches!(column.ty, SourceType::Geometry) => doubt = Some("an index over a geometry"),
+                        _ if bytes(&column.ty, part.prefix) > longest => doubt = Some("an index that may be too long"),
                         _ => {}
                     }
+                    part.descending &= !(memory && method == "HASH");
                 }
                 parts.push(part);
             }
             indexes.push(Index { name: draft.name.unwrap_or_default(), kind: draft.kind, method, parts });
+        }
+        if let Some(doubt) = doubt {
+            self.doubt(doubt);
         }
         indexes.sort_by_cached_key(|index| (index.kind != IndexKind::Primary, index.name.to_lowercase()));
         self.table.indexes = indexes;
@@ -141,7 +151,7 @@ impl Draft {
 
 /// Names of columns, indexes and constraints compare without case.
 pub(super) fn same_name(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
+    a.eq_ignore_ascii_case(b) || !(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase()
 }
 
 /// A column's full length in the unit of prefixes.
@@ -151,4 +161,10 @@ fn whole(ty: &SourceType) -> Option<u32> {
         SourceType::Binary { len } | SourceType::VarBinary { len } => Some(*len),
         _ => None,
     }
+}
+
+/// The bytes of a part of an index.
+fn bytes(ty: &SourceType, prefix: Option<u32>) -> u32 {
+    let widest = ty.charset().and_then(crate::schema::Charset::max_bytes).unwrap_or(1);
+    prefix.or_else(|| whole(ty)).unwrap_or(0).saturating_mul(widest)
 }

@@ -191,16 +191,16 @@ fn drop_what_is_served(draft: &mut Draft, known: usize) {
             goes[other] = true;
         }
     }
-    // an older index that a foreign key brought would go too, and which ones those are the catalogue does not say
-    let served = |old: &DraftIndex, new: &DraftIndex| {
-        let columns = |index: &DraftIndex| index.parts.iter().filter_map(|p| p.column.clone()).collect::<Vec<_>>();
-        let key = draft.table.foreign_keys.iter().any(|key| key.columns == columns(old));
-        old.kind == IndexKind::Plain && key && columns(new).starts_with(&columns(old))
-    };
+    // an older index goes too if a foreign key brought it, which the catalogue does not tell
+    let columns = |index: &DraftIndex| index.parts.iter().map(|part| part.column.clone()).collect::<Vec<_>>();
     let (old, new) = draft.indexes.split_at(known.min(draft.indexes.len()));
-    let doubtful = new.iter().any(|new| !new.generated && old.iter().any(|old| served(old, new)));
-    if doubtful {
-        draft.doubt("an index that a foreign key brought may give way to the new one");
+    let perhaps_made = |old: &DraftIndex| {
+        let plain = |part: &DraftPart| part.part.prefix.is_none() && !part.part.descending && part.column.is_some();
+        old.kind == IndexKind::Plain && old.method == "BTREE" && old.parts.iter().all(plain)
+    };
+    let serves = |old: &DraftIndex| new.iter().any(|new| columns(new).starts_with(&columns(old)));
+    if old.iter().any(|old| perhaps_made(old) && serves(old)) {
+        draft.doubt("an index that a foreign key brought gives way to a new one");
     }
     let mut goes = goes.into_iter();
     draft.indexes.retain(|_| !goes.next().unwrap_or(false));

@@ -25,6 +25,8 @@ mod constant;
 pub(crate) mod corpus;
 mod cursor;
 mod draft;
+#[cfg(test)]
+pub(crate) mod generator;
 mod keys;
 mod predict;
 mod read;
@@ -33,6 +35,8 @@ mod read_table;
 mod resolve;
 mod server;
 pub mod statement;
+#[cfg(test)]
+mod tests;
 pub(crate) mod words;
 
 pub use affects::{Affects, affects};

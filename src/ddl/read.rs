@@ -25,10 +25,35 @@ pub fn parse(sql: &str, mode: Mode) -> Read<Statement> {
     if !cursor.is_at_end() {
         return Err(cursor.unread("the end"));
     }
+    if !within_limits(&statement) {
+        return Err(Unread::new("more columns or keys than a table has"));
+    }
     if mode.other_types && defines_columns(&statement) {
         return Err(Unread::new("under this sql_mode types mean something else"));
     }
     Ok(statement)
+}
+
+/// More tables than these at once no tool renames.
+const MOST_RENAMES: usize = 2000;
+/// Columns and keys of a table: both servers have at most 4,096 columns and 128 keys.
+const MOST_COLUMNS: usize = 5000;
+const MOST_KEYS: usize = 300;
+
+/// Refuses what no server took, and what would take long to look at.
+fn within_limits(statement: &Statement) -> bool {
+    let (columns, keys) = match statement {
+        Statement::CreateTable(create) => {
+            let columns = create.elements.iter().filter(|element| matches!(element, Element::Column(_))).count();
+            (columns, create.elements.len() - columns)
+        }
+        Statement::Alter(alter) => {
+            let keys = alter.clauses.iter().filter(|clause| matches!(clause, Clause::Add(_))).count();
+            (alter.clauses.len() - keys, keys)
+        }
+        _ => (0, 0),
+    };
+    columns <= MOST_COLUMNS && keys <= MOST_KEYS
 }
 
 fn defines_columns(statement: &Statement) -> bool {
@@ -171,6 +196,9 @@ fn rename(cursor: &mut Cursor<'_>) -> Read<Statement> {
         wait(cursor)?;
         cursor.expect("TO")?;
         pairs.push((from, cursor.table()?));
+        if pairs.len() > MOST_RENAMES {
+            return Err(Unread::new("more renames than are looked at"));
+        }
         if !cursor.sign(',') {
             return Ok(Statement::RenameTables(pairs));
         }

@@ -127,7 +127,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Boundary::Rollback),
         ".{0,9}".prop_map(Boundary::Savepoint),
         ".{0,9}".prop_map(Boundary::RollbackTo),
-        ".{0,40}".prop_map(|sql| Boundary::Ddl(DdlStatement { database: "lab".into(), sql, position: at(7) })),
+        ".{0,40}".prop_map(|sql| Boundary::Ddl(DdlStatement {
+            database: "lab".into(),
+            sql,
+            position: at(7),
+            sql_mode: 4
+        })),
         any::<u64>().prop_map(|n| Boundary::Heartbeat { position: at(n) }),
     ];
     let row = (0..2_usize, 0..3_usize, any::<bool>(), 0..3_u64, values(), values()).prop_map(

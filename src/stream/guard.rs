@@ -103,7 +103,7 @@ mod tests {
         let mut guard = Guard::new(Some(at(1000)), 2);
         let stops = |guard: &Guard, sql: &str, offset| {
             let position = Position { binlog: at(offset), gtid: None };
-            let statement = DdlStatement { database: "lab".into(), sql: sql.into(), position };
+            let statement = DdlStatement { database: "lab".into(), sql: sql.into(), position, sql_mode: 0 };
             guard.ddl(&statement, &tables).map(|error| error.to_string())
         };
         // before the schema was read, and before any row of the table

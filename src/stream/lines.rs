@@ -194,7 +194,8 @@ mod tests {
         lines.boundary(&Boundary::Heartbeat { position: position(500) }).unwrap();
         lines.boundary(&Boundary::Begin { start: at(500), gtid: None }).unwrap();
         lines.boundary(&Boundary::Rollback).unwrap();
-        let ddl = DdlStatement { database: "lab".into(), sql: "DROP TABLE\nx".into(), position: position(700) };
+        let ddl =
+            DdlStatement { database: "lab".into(), sql: "DROP TABLE\nx".into(), position: position(700), sql_mode: 0 };
         lines.boundary(&Boundary::Ddl(ddl)).unwrap();
         lines.flush().unwrap();
         String::from_utf8(out).unwrap()

@@ -42,6 +42,19 @@ fn write_seeds() {
     table_maps();
     by_hand();
     recordings();
+    statements();
+}
+
+/// DDL by hand for the target `ddl`, eight statements each.
+fn statements() {
+    let files = [include_str!("../../fixtures/ddl/by_hand.sql"), include_str!("../../fixtures/ddl/odd.sql")];
+    for (file, text) in files.into_iter().enumerate() {
+        let statements: Vec<&str> = text.split(";\n").collect();
+        for (n, eight) in statements.chunks(8).enumerate() {
+            let choice = (n + file) as u8 & 1;
+            keep("ddl", &[&[choice], eight.join(";\n").as_bytes()].concat());
+        }
+    }
 }
 
 /// What lies between two GTIDs, in both forms of the target `event`.
@@ -213,6 +226,7 @@ fn recordings() {
             database: "lab".into(),
             sql: "DROP TABLE x".into(),
             position: at(350),
+            sql_mode: 0,
         }),
         Boundary::Heartbeat { position: at(400) },
     ] {

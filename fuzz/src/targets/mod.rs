@@ -3,6 +3,7 @@
 //! The program's own tests include this folder too (`tests/fuzz.rs`), so everything here builds on a stable compiler and uses
 //! nothing but the library's public interface. The first byte of an input chooses among a target's ways to use the rest.
 
+mod ddl;
 mod decimal;
 mod event;
 mod gtid_set;
@@ -15,6 +16,7 @@ mod table_map;
 mod watch;
 mod wire;
 
+pub use ddl::ddl;
 pub use decimal::decimal;
 pub use event::event;
 pub use gtid_set::gtid_set;
