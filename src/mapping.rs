@@ -55,13 +55,15 @@ pub struct ColumnRule {
 }
 
 impl Mapping {
-    /// Whether the table is carried.
+    /// Whether the table is carried. Shadow tables ([`is_shadow`]) are only where a pattern without wildcards names them.
     #[must_use]
     pub fn includes(&self, name: &TableName) -> bool {
         let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
+        let named = || self.include.iter().any(|pattern| !pattern.contains(['*', '?']) && matches(pattern, name));
         self.databases.contains_key(&name.database)
             && (self.include.is_empty() || any(&self.include))
             && !any(&self.exclude)
+            && (!is_shadow(&name.table) || named())
     }
 
     /// The table's rule, if one is written for it.
@@ -108,6 +110,15 @@ impl Mapping {
     pub fn rows(&self, table: &TableName) -> Option<&RowFilter> {
         self.rule(table).and_then(|rule| rule.rows.as_ref())
     }
+}
+
+/// Whether it is called as the copies are that online schema changes work on: gh-ost's `_t_gho`, `_t_ghc` and `_t_del`,
+/// pt-online-schema-change's `_t_new` and `_t_old`, the servers' own `#sql…`. Such a table gets its rows a second time, and
+/// takes the place of the one that it was made from in the end.
+#[must_use]
+pub fn is_shadow(table: &str) -> bool {
+    const ENDS: [&str; 5] = ["_gho", "_ghc", "_del", "_new", "_old"];
+    table.starts_with("#sql") || (table.starts_with('_') && ENDS.iter().any(|end| table.ends_with(end)))
 }
 
 /// Whether `pattern` (`name` or `database.name`, with `*` and `?`) names the table.
@@ -422,6 +433,21 @@ mod tests {
             [true, true, true, true, false, false]
         );
         assert_eq!(["a", "b", "c", "d"].map(|c| map.column(&table, c).is_some()), [false, true, true, false]);
+    }
+
+    #[test]
+    fn copies_of_online_schema_changes_are_left_out_unless_they_are_named() {
+        let mut mapping =
+            Mapping { databases: BTreeMap::from([("lab".into(), "public".into())]), ..Mapping::default() };
+        for table in ["_hasil_gho", "_hasil_ghc", "_hasil_20260101_del", "__hasil_new", "_hasil_old", "#sql-1a2b"] {
+            assert!(is_shadow(table) && !mapping.includes(&TableName::new("lab", table)), "{table}");
+        }
+        for table in ["hasil_old", "_hasil", "hasil_del", "_gholib"] {
+            assert!(mapping.includes(&TableName::new("lab", table)), "{table}");
+        }
+        mapping.include = vec!["*".into(), "_hasil_old".into()];
+        assert!(mapping.includes(&TableName::new("lab", "_hasil_old")));
+        assert!(!mapping.includes(&TableName::new("lab", "_hasil_gho")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cases;
 mod ddl;
 mod filters;
 mod fuzz;
+mod history;
 mod kills;
 mod outages;
 mod packed;

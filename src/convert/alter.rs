@@ -41,6 +41,8 @@ pub struct Unless {
 /// A step on the target's columns. Positions are those of the new plan's columns.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
+    /// The primary key goes; another may come when the keys are brought in line.
+    DropKey,
     /// The column goes.
     Drop(String),
     /// It has another name.
@@ -77,6 +79,11 @@ pub fn alteration(old: &TablePlan, new: &Arc<TablePlan>, origins: &[Option<usize
         old.columns.iter().find(|old| old.source == source)
     };
     let kept: Vec<Option<&PlannedColumn>> = new.columns.iter().map(origin).collect();
+    let was_key: Vec<Option<usize>> = old.key.iter().map(|at| Some(old.columns[*at].source)).collect();
+    let is_key = new.key.iter().map(|at| origins.get(new.columns[*at].source).copied().flatten());
+    if old.has_key() && old.key_is_primary && !(new.key_is_primary && is_key.eq(was_key.iter().copied())) {
+        steps.push(Step::DropKey);
+    }
     for column in &old.columns {
         if !kept.iter().flatten().any(|kept| kept.source == column.source) {
             steps.push(Step::Drop(column.name.clone()));

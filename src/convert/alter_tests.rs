@@ -151,3 +151,27 @@ fn null_that_became_a_value_is_looked_for() {
     };
     assert_eq!((steps, unless[0].rows.as_str()), (vec![Step::Nullability(0)], "\"c\" IS NULL"));
 }
+
+#[test]
+fn another_primary_key_takes_the_old_one_away() {
+    let keyed = |columns: &[usize]| {
+        let columns = columns.to_vec();
+        plan(&[("a", sample::int(4, false)), ("b", sample::int(4, false))], move |table| {
+            if !columns.is_empty() {
+                *table = table.clone().primary(&columns);
+            }
+        })
+    };
+    let steps =
+        |old: &[usize], new: &[usize], origins: &[Option<usize>]| match alteration(&keyed(old), &keyed(new), origins)
+            .unwrap()
+        {
+            Alteration::Steps { steps, .. } => steps.contains(&Step::DropKey),
+            Alteration::Copy(why) => panic!("{why}"),
+        };
+    let same = [Some(0), Some(1)];
+    assert!(!steps(&[0], &[0], &same) && !steps(&[], &[0], &same));
+    assert!(steps(&[0], &[], &same) && steps(&[0], &[1], &same) && steps(&[0], &[0, 1], &same));
+    // the columns have swapped their names
+    assert!(!steps(&[0], &[1], &[Some(1), Some(0)]));
+}

@@ -107,7 +107,8 @@ impl Intent {
     /// Reads the statement; or why it cannot be.
     fn of(here: &Here<'_>, stop: &DdlStop, server: &ddl::Server) -> std::result::Result<Self, String> {
         let statement = &stop.statement;
-        let read = ddl::parse(&statement.sql, Mode::default()).map_err(|error| error.to_string())?;
+        let read =
+            ddl::parse(&statement.sql, Mode::from_bits(statement.sql_mode)).map_err(|error| error.to_string())?;
         let predict = |kept: &dyn Fn(&TableProgress) -> bool| {
             let mut catalog = here.context.catalog.clone();
             catalog.tables.retain(|table| here.state(&table.name).is_none_or(kept));

@@ -53,7 +53,9 @@ impl Ahead {
             let mut decoded = Some(decoder.decode(event.frame()?)?);
             while let Some(found) = decoded {
                 if let Decoded::Boundary(Boundary::Ddl(statement)) = found {
-                    if let Ok(Statement::SetDatabase { database, .. }) = ddl::parse(&statement.sql, Mode::default()) {
+                    if let Ok(Statement::SetDatabase { database, .. }) =
+                        ddl::parse(&statement.sql, Mode::from_bits(statement.sql_mode))
+                    {
                         let database = database.unwrap_or_else(|| statement.database.clone());
                         self.defaults.push((statement.position.binlog.clone(), database));
                     }

@@ -8,7 +8,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName};
-use crate::mapping::Mapping;
+use crate::mapping::{self, Mapping};
 use crate::schema::{Catalog, Charset, Flavor, Index, IndexKind, TableSchema};
 use crate::source::computed;
 use crate::source::connect::SourceConfig;
@@ -62,6 +62,7 @@ pub async fn check(
     problems.extend(computed::problems(conn, facts, mapping, catalog).await?);
     let mut warnings = tables(facts, mapping, catalog);
     warnings.extend(row_image::warning(facts));
+    warnings.extend(shadows(conn, mapping).await?);
     let account = account(conn).await?;
     databases(conn, mapping, catalog, &account, &mut problems).await?;
     grants(conn, facts, mapping, catalog, &account, &mut problems).await?;
@@ -87,6 +88,26 @@ pub async fn check(
         }),
     }
     Ok(Preflight { problems, warnings, way: way(facts) })
+}
+
+/// Tables that are taken for copies of an online schema change, and so left out.
+async fn shadows(conn: &mut Conn, mapping: &Mapping) -> Result<Option<Warning>> {
+    let tables: Vec<(String, String)> = conn
+        .query(
+            "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
+              WHERE TABLE_TYPE = 'BASE TABLE' AND LEFT(TABLE_NAME, 1) = '_' ORDER BY 1, 2",
+        )
+        .await
+        .doing("cannot list the source's tables")?;
+    let left_out = |(database, table): &(String, String)| {
+        let ours = mapping.databases.contains_key(database) && mapping::is_shadow(table);
+        ours && !mapping.includes(&TableName::new(database.as_str(), table.as_str()))
+    };
+    let names: Vec<String> = tables.iter().filter(|table| left_out(table)).map(|(_, table)| table.clone()).collect();
+    Ok((!names.is_empty()).then(|| Warning {
+        message: format!("{} look like copies of an online schema change, and are left out", names.join(", ")),
+        hint: "name them in [tables] include, without wildcards, if they are tables of their own".into(),
+    }))
 }
 
 fn setting(message: &str, detail: &str, hint: &str) -> Error {

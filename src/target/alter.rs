@@ -48,6 +48,9 @@ pub async fn alter<C: GenericClient + Sync>(
     let doing = format!("altering table {}", plan.target);
     let table = plan.target.sql();
     let mut sql: Vec<String> = Vec::new();
+    if steps.contains(&Step::DropKey) {
+        sql.extend(drop_primary_key(client, &plan.target).await?);
+    }
     let renames: Vec<(&str, &str)> = steps
         .iter()
         .filter_map(|step| match step {
@@ -70,7 +73,7 @@ pub async fn alter<C: GenericClient + Sync>(
     }
     for step in steps {
         match step {
-            Step::Drop(_) | Step::Rename { .. } => {}
+            Step::DropKey | Step::Drop(_) | Step::Rename { .. } => {}
             Step::Cast(column) => {
                 let column = &plan.columns[*column];
                 let (name, ty) = (ident::postgres(&column.name), column.ty.sql());
@@ -144,6 +147,21 @@ async fn add_column<C: GenericClient + Sync>(
         format!("ALTER TABLE {table} ADD COLUMN {name} {ty} DEFAULT {literal}::{ty}{not_null}{check}"),
         format!("ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT"),
     ])
+}
+
+/// The statement that drops the table's primary key, and with it the foreign keys that refer to it; none without one.
+async fn drop_primary_key<C: GenericClient + Sync>(client: &C, table: &TargetName) -> Result<Option<String>> {
+    let row = client
+        .query_opt(
+            "SELECT k.conname::text FROM pg_constraint k
+               JOIN pg_class c ON c.oid = k.conrelid
+               JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE k.contype = 'p' AND n.nspname = $1 AND c.relname = $2",
+            &[&table.schema, &table.table],
+        )
+        .await
+        .map_err(on(&format!("looking for the primary key of {table}")))?;
+    Ok(row.map(|row| format!("ALTER TABLE {} DROP CONSTRAINT {} CASCADE", table.sql(), ident::postgres(row.get(0)))))
 }
 
 /// Statements that drop the foreign keys of other tables that refer to the table, or to that column of it.
@@ -241,6 +259,11 @@ pub async fn realign<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> R
             sql.extend(drop_references(client, &plan.target, Some(&column.name)).await?);
             sql.push(format!("ALTER TABLE {} DROP COLUMN {}", plan.target.sql(), ident::postgres(&column.name)));
         }
+    }
+    let key: Vec<&str> = plan.key.iter().map(|at| plan.columns[*at].name.as_str()).collect();
+    let as_planned = table.primary_key.is_empty() || (plan.key_is_primary && table.primary_key == key);
+    if !as_planned {
+        sql.insert(0, drop_primary_key(client, &plan.target).await?.unwrap_or_default());
     }
     client.batch_execute(&sql.join(";\n")).await.map_err(on(&format!("altering table {}", plan.target)))?;
     enum_types::create(client, plan).await?;
