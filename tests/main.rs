@@ -11,6 +11,7 @@ mod packed;
 mod quarantine;
 mod row_images;
 mod sanitize;
+mod schema;
 mod seam;
 mod standby;
 mod status;

@@ -3,7 +3,7 @@
 use super::existing::{Existing, Table};
 use super::printed::{Printed, Wanted};
 use super::{Found, ObjectKind, Reconciled, Scope, Step};
-use crate::convert::plan::{PgType, PlannedIndex, TablePlan};
+use crate::convert::plan::{PgType, PlannedColumn, PlannedIndex, TablePlan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TargetName};
 use crate::target::catalog::{ExistingColumn, ExistingIndex, ExistingTable, RelationKind};
@@ -76,7 +76,7 @@ pub(super) fn table(
         }
         None => {
             diff.missing_table()?;
-            made = as_made(plan, printed);
+            made = as_made(plan);
             &made
         }
     };
@@ -97,9 +97,15 @@ pub(super) fn table(
     Ok(())
 }
 
+fn same_type(column: &ExistingColumn, planned: &PlannedColumn) -> bool {
+    // the server quotes names of types only where it must
+    let bare = |ty: &str| if let PgType::Enum(_) = planned.ty { ty.replace('"', "") } else { ty.to_owned() };
+    bare(&column.ty) == bare(&planned.ty.sql())
+}
+
 /// A table as [`tables::create_table_sql`] makes it.
-fn as_made(plan: &TablePlan, _printed: &Printed) -> Table {
-    let column = |column: &crate::convert::plan::PlannedColumn| ExistingColumn {
+fn as_made(plan: &TablePlan) -> Table {
+    let column = |column: &PlannedColumn| ExistingColumn {
         name: column.name.clone(),
         ty: column.ty.sql(),
         nullable: column.nullable,
@@ -197,10 +203,9 @@ impl Diff<'_> {
                 );
                 continue;
             };
-            // the server quotes names of types only where it must
-            let bare = |ty: &str| if let PgType::Enum(_) = planned.ty { ty.replace('"', "") } else { ty.to_owned() };
-            if bare(&column.ty) != bare(&planned.ty.sql()) {
-                let sql = columns::set_type(&plan.target, &planned.name, &column.ty, &planned.ty);
+            if !same_type(column, planned) {
+                let has_default = table.defaults.contains_key(&planned.name);
+                let sql = columns::set_type(&plan.target, &planned.name, &column.ty, &planned.ty, has_default);
                 let why = format!("it is {} but {} is planned", column.ty, planned.ty.sql());
                 self.step(ObjectKind::Column, &planned.name, sql, why).lossy = Some(
                     "values that the new type cannot hold are refused or rounded, and the table is rewritten".into(),
@@ -383,7 +388,10 @@ impl Diff<'_> {
         }
         for (at, column) in plan.columns.iter().enumerate() {
             let quoted = ident::postgres(&column.name);
-            let standing = table.defaults.get(&column.name);
+            // a change of type takes the default along
+            let changes =
+                table.relation.columns.iter().any(|found| found.name == column.name && !same_type(found, column));
+            let standing = table.defaults.get(&column.name).filter(|_| !changes);
             let planned = plan.objects.defaults.iter().find(|(planned, _)| *planned == at).map(|(_, sql)| sql);
             let source = plan.source.columns.get(column.source);
             let counts = table.identities.contains(&column.name);
