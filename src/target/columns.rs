@@ -34,7 +34,8 @@ pub fn set_type(table: &TargetName, name: &str, from: &str, to: &PgType, has_def
         }
         _ => format!("{quoted}::{}", to.sql()),
     };
-    alter(table, &format!("ALTER COLUMN {quoted} DROP DEFAULT, ALTER COLUMN {quoted} TYPE {} USING {using}", to.sql()))
+    let drop = if has_default { format!("ALTER COLUMN {quoted} DROP DEFAULT, ") } else { String::new() };
+    alter(table, &format!("{drop}ALTER COLUMN {quoted} TYPE {} USING {using}", to.sql()))
 }
 
 /// `SET NOT NULL` or `DROP NOT NULL`.
