@@ -291,6 +291,32 @@ async fn rows_without_a_parent(kind: SourceKind) {
     assert!(replicator.is_running());
 }
 
+async fn a_key_that_breaks_in_a_transaction_larger_than_memory(kind: SourceKind) {
+    let mut world = World::new(Setup::new(kind)).await;
+    world.config = "[apply]\nmemory = \"16MB\"\n".into();
+    world
+        .run(&[
+            "CREATE TABLE induk (id INT PRIMARY KEY)",
+            "CREATE TABLE anak (id INT PRIMARY KEY, induk INT, isi TEXT, \
+             CONSTRAINT fk_anak FOREIGN KEY (induk) REFERENCES induk (id) ON DELETE CASCADE)",
+            "INSERT INTO induk VALUES (1)",
+        ])
+        .await;
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    let mut statements = vec!["SET FOREIGN_KEY_CHECKS = 0".to_owned(), "BEGIN".into()];
+    statements.extend((0..14).map(|part| {
+        let row = |n: u32| format!("({}, {}, REPEAT('y', 1000))", part * 1000 + n, if n == 7 { 770077 } else { 1 });
+        format!("INSERT INTO anak VALUES {}", (0..1000).map(row).collect::<Vec<_>>().join(", "))
+    }));
+    statements.push("COMMIT".into());
+    world.run_on_one(&statements).await;
+    world.caught_up().await;
+    world.logged(&["fk_anak", "is dropped"]).await;
+    world.assert_equal().await;
+    assert!(replicator.is_running());
+}
+
 async fn the_schema_first_and_the_rows_then(kind: SourceKind) {
     let world = World::new(Setup::new(kind)).await;
     world
@@ -332,5 +358,6 @@ async fn the_schema_first_and_the_rows_then(kind: SourceKind) {
 on_both! {
     a_key_that_stands_under_another_definition
     rows_without_a_parent
+    a_key_that_breaks_in_a_transaction_larger_than_memory
     the_schema_first_and_the_rows_then
 }
