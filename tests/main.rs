@@ -13,6 +13,7 @@ mod packed;
 mod quarantine;
 mod row_images;
 mod sanitize;
+mod schema;
 mod seam;
 mod standby;
 mod status;

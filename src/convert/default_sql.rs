@@ -115,7 +115,7 @@ fn constant(
             Ok(format!("{}::{}", literal(text), planned.ty.sql()))
         }
         (S::Uuid, PgType::Uuid) if is_uuid(text) => Ok(format!("'{text}'::uuid")),
-        (S::Inet4 | S::Inet6, PgType::Inet) if text.parse::<std::net::IpAddr>().is_ok() => {
+        (S::Inet4 | S::Inet6, PgType::Inet) if text.parse::<core::net::IpAddr>().is_ok() => {
             Ok(format!("'{text}'::inet"))
         }
         _ => unknown(),

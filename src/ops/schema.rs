@@ -81,12 +81,25 @@ async fn open(config: &Config, patterns: &[String]) -> Result<Open> {
 }
 
 impl Open {
-    async fn reconcile(&self) -> Result<Reconciled> {
+    /// What is to be done, and the foreign keys that do not hold with the number of rows without a parent.
+    async fn reconcile(&self) -> Result<(Reconciled, Vec<(Found, u64)>)> {
         let all = self.chosen.len() == self.plans.len();
         let scope = Scope { tables: (!all).then_some(&self.chosen[..]), ..Scope::default() };
         let mut found = objects::reconcile(&*self.client, &self.plans, scope).await?;
         self.forgive_empty(&mut found.steps).await?;
-        Ok(found)
+        let mut unproven = Vec::new();
+        for key in std::mem::take(&mut found.unproven) {
+            let orphans = match &key.orphans {
+                Some(sql) => objects::count_orphans(&*self.client, &key.table, sql).await?,
+                None => 0,
+            };
+            if orphans == 0 {
+                found.steps.push(key.validate());
+            } else {
+                unproven.push((key, orphans));
+            }
+        }
+        Ok((found, unproven))
     }
 
     /// Nothing is lost by changing columns of a table without rows.
@@ -111,15 +124,7 @@ impl Open {
 /// Those of both servers and of the type map.
 pub async fn status(config: &Config, patterns: &[String]) -> Result<Standing> {
     let open = open(config, patterns).await?;
-    let found = open.reconcile().await?;
-    let mut unproven = Vec::new();
-    for key in found.unproven {
-        let orphans = match &key.orphans {
-            Some(sql) => objects::count_orphans(&*open.client, &key.table, sql).await?,
-            None => 0,
-        };
-        unproven.push((key, orphans));
-    }
+    let (found, unproven) = open.reconcile().await?;
     let missing = |table: &TargetName, name: &String| {
         let key = |step: &&Step| step.object == ObjectKind::ForeignKey && step.table == *table && step.name == *name;
         found.steps.iter().any(|step| key(&step))
@@ -147,7 +152,7 @@ pub async fn apply(config: &Config, patterns: &[String], allow: bool) -> Result<
         let chosen: Vec<_> = open.plans.iter().filter(|plan| open.chosen.contains(&plan.target)).cloned().collect();
         tables::check_owners(&*open.client, &config.pipeline, &chosen).await?;
     }
-    let found = open.reconcile().await?;
+    let (found, _) = open.reconcile().await?;
     let lossy: Vec<String> = found
         .steps
         .iter()
@@ -169,5 +174,6 @@ pub async fn apply(config: &Config, patterns: &[String], allow: bool) -> Result<
         applied.unproven.extend(more.unproven);
         applied.left_out.extend(more.left_out);
     }
+    broken_keys::forget_standing(&*open.client, &config.pipeline).await?;
     Ok(applied)
 }

@@ -39,3 +39,23 @@ pub async fn read<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Result
         .map_err(on("reading the dropped foreign keys"))?;
     Ok(rows.iter().map(|row| (TargetName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2))).collect())
 }
+
+/// Forgets those that stand again.
+///
+/// # Errors
+/// As [`super::classify`] says.
+pub async fn forget_standing<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Result<()> {
+    if control::version(client).await? != Some(control::VERSION) {
+        return Ok(());
+    }
+    client
+        .execute(
+            "DELETE FROM sirenia.dropped_key d USING pg_constraint k, pg_class c, pg_namespace n
+              WHERE d.pipeline = $1 AND k.conname = d.name AND c.oid = k.conrelid AND c.relname = d.target_table
+                AND n.oid = c.relnamespace AND n.nspname = d.target_schema",
+            &[&pipeline],
+        )
+        .await
+        .map_err(on("forgetting dropped foreign keys that stand again"))?;
+    Ok(())
+}

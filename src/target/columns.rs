@@ -17,14 +17,15 @@ pub fn drop(table: &TargetName, name: &str) -> String {
     alter(table, &format!("DROP COLUMN {}", ident::postgres(name)))
 }
 
-/// `ALTER COLUMN … TYPE … USING`: an assignment by way of text where the types have no cast of their own. A default is dropped
-/// first, since it need not have one either; reconciliation sets it again.
+/// `ALTER COLUMN … TYPE … USING`: an assignment by way of text where the types have no cast of their own. A default
+/// (`has_default`; an identity is none) is dropped first, since it need not have one either; reconciliation sets it again.
 #[must_use]
-pub fn set_type(table: &TargetName, name: &str, from: &str, to: &PgType) -> String {
+pub fn set_type(table: &TargetName, name: &str, from: &str, to: &PgType, has_default: bool) -> String {
     let quoted = ident::postgres(name);
     let using = match (from, to) {
         ("boolean", PgType::SmallInt | PgType::BigInt | PgType::Numeric { .. }) => format!("{quoted}::integer"),
-        (from, PgType::Boolean) if from != "boolean" && from != "text" => format!("{quoted} <> 0"),
+        ("smallint" | "integer" | "bigint", PgType::Boolean) => format!("{quoted} <> 0"),
+        (from, PgType::Boolean) if from.starts_with("numeric") => format!("{quoted} <> 0"),
         ("text[]", PgType::Text) => format!("array_to_string({quoted}, ',')"),
         ("text", PgType::TextArray) => format!("string_to_array({quoted}, ',')"),
         ("bytea", _) | (_, PgType::Bytea) => quoted.clone(),
@@ -33,7 +34,8 @@ pub fn set_type(table: &TargetName, name: &str, from: &str, to: &PgType) -> Stri
         }
         _ => format!("{quoted}::{}", to.sql()),
     };
-    alter(table, &format!("ALTER COLUMN {quoted} DROP DEFAULT, ALTER COLUMN {quoted} TYPE {} USING {using}", to.sql()))
+    let drop = if has_default { format!("ALTER COLUMN {quoted} DROP DEFAULT, ") } else { String::new() };
+    alter(table, &format!("{drop}ALTER COLUMN {quoted} TYPE {} USING {using}", to.sql()))
 }
 
 /// `SET NOT NULL` or `DROP NOT NULL`.
@@ -52,4 +54,46 @@ pub fn rename(table: &TargetName, from: &str, to: &str) -> String {
 /// `ALTER TABLE` and what follows it.
 pub(super) fn alter(table: &TargetName, what: &str) -> String {
     format!("ALTER TABLE {} {what}", table.sql())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::plan::PgType as P;
+    use crate::target::testing::{self, example};
+
+    #[tokio::test]
+    async fn values_survive_a_change_of_type() {
+        let database = testing::database().await;
+        let client = &*database.connect().await;
+        let t = TargetName::new("public", "a \"t\"");
+        client.batch_execute(&format!("CREATE TABLE {} (k int)", t.sql())).await.unwrap();
+        client.batch_execute(&format!("INSERT INTO {} VALUES (1)", t.sql())).await.unwrap();
+        let column = &example::plan("x").columns[1];
+        client.batch_execute(&add(&t, column, Some("'true'"))).await.unwrap();
+        client.batch_execute(&rename(&t, "Full Name", "c")).await.unwrap();
+        let mut from = "character varying(40)".to_owned();
+        for (to, value) in [
+            (P::Text, "true"),
+            (P::Boolean, "true"),
+            (P::SmallInt, "1"),
+            (P::Numeric { precision: 5, scale: 2 }, "1.00"),
+            (P::Boolean, "true"),
+            (P::Integer, "1"),
+            (P::Double, "1"),
+            (P::Text, "1"),
+            (P::TextArray, "{1}"),
+            (P::Text, "1"),
+            (P::Jsonb, "1"),
+        ] {
+            client.batch_execute(&set_type(&t, "c", &from, &to, true)).await.unwrap();
+            let row = client.query_one(&format!("SELECT c::text FROM {}", t.sql()), &[]).await.unwrap();
+            assert_eq!(row.get::<_, &str>(0), value, "{from} -> {to:?}");
+            from = to.sql();
+        }
+        for nullable in [false, true] {
+            client.batch_execute(&set_nullable(&t, "c", nullable)).await.unwrap();
+        }
+        client.batch_execute(&drop(&t, "c")).await.unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Keys and indexes, built after the copy because that is several times faster than keeping them during it.
 //!
-//! Everything is idempotent: what exists and serves stays. A plain index that PostgreSQL cannot have is a warning, the
-//! rows are right without it; a key or unique index is not, since rows are found by it or promised by it.
+//! Owns the statements of indexes, and what is made at the end of a table's copy: its key, and what the catch-up needs. The
+//! rest comes after the catch-up, by [`super::objects`]. Everything is idempotent: what exists and serves stays.
 
 use super::catalog::{self, ExistingTable};
 use super::error::{classify, on, sqlstate};
@@ -80,25 +80,8 @@ fn unique_failed(error: tokio_postgres::Error, doing: &str, columns: &str) -> Er
     }
 }
 
-/// Makes the planned indexes that do not exist. Returns a warning for each that was left out.
-///
-/// # Errors
-/// [`ErrorKind::TargetData`] when a unique index meets equal rows or a value too long for it; else as [`classify`]
-/// says.
-pub async fn create_indexes<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<Vec<String>> {
-    let mut warnings = Vec::new();
-    let table = existing(client, plan).await?;
-    set_memory(client).await?;
-    for index in &plan.indexes {
-        if let Some(warning) = create_index(client, plan, &table, index).await? {
-            warnings.push(format!("index {} of {}: {warning}", index.name, plan.target));
-        }
-    }
-    Ok(warnings)
-}
-
 /// Makes those plain indexes by which a foreign key that acts finds a parent's children; what cannot be had is left for
-/// [`create_indexes`] to warn of.
+/// [`super::objects`] to tell.
 ///
 /// # Errors
 /// As [`classify`] says.
@@ -140,50 +123,23 @@ async fn create_index<C: GenericClient + Sync>(
     plan: &TablePlan,
     table: &ExistingTable,
     index: &PlannedIndex,
-) -> Result<Option<String>> {
-    // json has no ordering; every other type of ours has
-    if let Some(column) = index.parts.iter().map(|part| &plan.columns[part.0]).find(|column| column.ty == PgType::Json)
-    {
-        return Ok(Some(format!("left out: column \"{}\" is json, which has no order; jsonb has", column.name)));
-    }
-    let columns: Vec<&str> = index.parts.iter().map(|part| plan.columns[part.0].name.as_str()).collect();
-    let plain = index.parts.iter().all(|part| part.1.is_none());
-    if index.unique && plain && table.indexes.iter().any(|existing| existing.identifies(&columns)) {
-        return Ok(None);
-    }
-    let doing = format!("creating index {} of {}", index.name, plan.target);
+) -> Result<()> {
     let names = [index.name.clone(), second_name(&plan.target, &index.name)];
-    if let Some(existing) = table.indexes.iter().find(|existing| names.contains(&existing.name)) {
-        if existing.valid && serves(existing, plan, index) {
-            return Ok(None);
-        }
-        if existing.valid {
-            return Ok(Some(format!("left as it is, though it is another: {}", existing.definition)));
-        }
-        let name = TargetName::new(&plan.target.schema, &existing.name);
-        client.batch_execute(&format!("DROP INDEX {}", name.sql())).await.map_err(on(&doing))?;
+    if table.indexes.iter().any(|existing| names.contains(&existing.name)) {
+        return Ok(());
     }
     let name = free_name(client, plan, table, &index.name).await?;
-    let sql = create_index_sql(plan, index, &name);
+    // behind a savepoint: a value too long for an index must not end the transaction
+    let sql =
+        format!("SAVEPOINT sirenia_index; {}; RELEASE SAVEPOINT sirenia_index", create_index_sql(plan, index, &name));
+    let doing = format!("creating index {} of {}", index.name, plan.target);
     match client.batch_execute(&sql).await {
-        Ok(()) => Ok(None),
-        Err(error) if sqlstate(&error) == Some("54000") && !index.unique => {
-            Ok(Some("left out: values are longer than PostgreSQL's index rows of 2704 bytes".into()))
+        Ok(()) => Ok(()),
+        Err(error) if sqlstate(&error) == Some("54000") => {
+            client.batch_execute("ROLLBACK TO SAVEPOINT sirenia_index").await.map_err(on(&doing))
         }
-        Err(error) => Err(unique_failed(error, &doing, &columns.join(", "))),
+        Err(error) => Err(classify(error, &doing)),
     }
-}
-
-/// Whether an existing index of that name is what the plan wants, as far as its columns tell.
-fn serves(existing: &catalog::ExistingIndex, plan: &TablePlan, index: &PlannedIndex) -> bool {
-    existing.unique == index.unique
-        && !existing.partial
-        && existing.parts.len() == index.parts.len()
-        && existing.parts.iter().zip(&index.parts).all(|((name, down), (column, prefix, descending))| {
-            let column = &plan.columns[*column];
-            let wanted = if prefixed(&column.ty, *prefix).is_some() { None } else { Some(column.name.as_str()) };
-            name.as_deref() == wanted && down == descending
-        })
 }
 
 /// The length of a prefix part where the type can be cut.

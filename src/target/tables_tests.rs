@@ -19,7 +19,8 @@ fn futures_are_send(client: &'static mut Client, plans: &'static [Arc<TablePlan>
     fn send(_: impl Send) {}
     send(check_tables(&*client, "p", plans));
     send(create_tables(&*client, plans));
-    send(crate::target::indexes::create_indexes(&*client, &plans[0]));
+    send(crate::target::objects::reconcile(&*client, plans, crate::target::objects::Scope::default()));
+    send(crate::target::objects::apply(&*client, &[]));
     send(drop_everything(client, "p", 1));
 }
 

@@ -110,8 +110,8 @@ async fn run<C: GenericClient + Sync>(client: &C, sql: &str) -> Result<()> {
     client.batch_execute(sql).await.map_err(on("changing the target's schema"))
 }
 
-/// Takes from empty tables that are about to be filled what comes back after the catch-up: planned foreign keys, and all
-/// indexes but the primary key's. Returns how many went.
+/// Takes from empty tables that are about to be filled what comes back after the catch-up: planned foreign keys, identities, and
+/// all indexes but the primary key's. Returns how many went.
 ///
 /// # Errors
 /// As [`classify`] says.
@@ -123,6 +123,12 @@ pub async fn clear<C: GenericClient + Sync>(client: &C, plans: &[Arc<TablePlan>]
         let Some(table) = existing.tables.get(&plan.target) else { continue };
         for name in diff_keys::planned_ones(plan, table) {
             keys.push(alter(&plan.target, &format!("DROP CONSTRAINT {}", ident::postgres(&name))));
+        }
+        // made again behind the copy, it begins after the highest row
+        if let Some(column) = plan.objects.identity.map(|at| &plan.columns[at].name)
+            && table.identities.contains(column)
+        {
+            indexes.push(alter(&plan.target, &format!("ALTER COLUMN {} DROP IDENTITY", ident::postgres(column))));
         }
         for index in table.relation.indexes.iter().filter(|index| !index.primary) {
             indexes.push(if index.of_constraint {

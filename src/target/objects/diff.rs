@@ -3,7 +3,7 @@
 use super::existing::{Existing, Table};
 use super::printed::{Printed, Wanted};
 use super::{Found, ObjectKind, Reconciled, Scope, Step};
-use crate::convert::plan::{PgType, PlannedIndex, TablePlan};
+use crate::convert::plan::{PgType, PlannedColumn, PlannedIndex, TablePlan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TargetName};
 use crate::target::catalog::{ExistingColumn, ExistingIndex, ExistingTable, RelationKind};
@@ -76,7 +76,7 @@ pub(super) fn table(
         }
         None => {
             diff.missing_table()?;
-            made = as_made(plan, printed);
+            made = as_made(plan);
             &made
         }
     };
@@ -97,9 +97,15 @@ pub(super) fn table(
     Ok(())
 }
 
+fn same_type(column: &ExistingColumn, planned: &PlannedColumn) -> bool {
+    // the server quotes names of types only where it must
+    let bare = |ty: &str| if let PgType::Enum(_) = planned.ty { ty.replace('"', "") } else { ty.to_owned() };
+    bare(&column.ty) == bare(&planned.ty.sql())
+}
+
 /// A table as [`tables::create_table_sql`] makes it.
-fn as_made(plan: &TablePlan, _printed: &Printed) -> Table {
-    let column = |column: &crate::convert::plan::PlannedColumn| ExistingColumn {
+fn as_made(plan: &TablePlan) -> Table {
+    let column = |column: &PlannedColumn| ExistingColumn {
         name: column.name.clone(),
         ty: column.ty.sql(),
         nullable: column.nullable,
@@ -142,12 +148,20 @@ impl Diff<'_> {
         alter(&self.plan.target, what)
     }
 
+    /// The table's plan before.
+    fn before(&self) -> Option<&TablePlan> {
+        self.scope.before.iter().find(|plan| plan.target == self.plan.target).map(|plan| &**plan)
+    }
+
     /// Something that was not planned: dropped where an earlier plan had it, else told.
     fn extra(&mut self, object: ObjectKind, name: &str, drop: String) {
-        let before = self.scope.before.iter().find(|plan| plan.target == self.plan.target);
-        let had = before.is_some_and(|before| match object {
+        let had = self.before().is_some_and(|before| match object {
             ObjectKind::Column => before.columns.iter().any(|column| column.name == name),
             ObjectKind::Check => checks(before).iter().any(|check| check.name == name),
+            ObjectKind::Default => {
+                before.objects.defaults.iter().any(|(column, _)| before.columns[*column].name == name)
+            }
+            ObjectKind::Identity => before.objects.identity.is_some_and(|column| before.columns[column].name == name),
             _ => before
                 .indexes
                 .iter()
@@ -197,10 +211,9 @@ impl Diff<'_> {
                 );
                 continue;
             };
-            // the server quotes names of types only where it must
-            let bare = |ty: &str| if let PgType::Enum(_) = planned.ty { ty.replace('"', "") } else { ty.to_owned() };
-            if bare(&column.ty) != bare(&planned.ty.sql()) {
-                let sql = columns::set_type(&plan.target, &planned.name, &column.ty, &planned.ty);
+            if !same_type(column, planned) {
+                let has_default = table.defaults.contains_key(&planned.name);
+                let sql = columns::set_type(&plan.target, &planned.name, &column.ty, &planned.ty, has_default);
                 let why = format!("it is {} but {} is planned", column.ty, planned.ty.sql());
                 self.step(ObjectKind::Column, &planned.name, sql, why).lossy = Some(
                     "values that the new type cannot hold are refused or rounded, and the table is rewritten".into(),
@@ -383,9 +396,11 @@ impl Diff<'_> {
         }
         for (at, column) in plan.columns.iter().enumerate() {
             let quoted = ident::postgres(&column.name);
-            let standing = table.defaults.get(&column.name);
+            // a change of type takes the default along
+            let changes =
+                table.relation.columns.iter().any(|found| found.name == column.name && !same_type(found, column));
+            let standing = table.defaults.get(&column.name).filter(|_| !changes);
             let planned = plan.objects.defaults.iter().find(|(planned, _)| *planned == at).map(|(_, sql)| sql);
-            let source = plan.source.columns.get(column.source);
             let counts = table.identities.contains(&column.name);
             if plan.objects.identity == Some(at) {
                 if !counts {
@@ -402,10 +417,11 @@ impl Diff<'_> {
                 }
                 continue;
             }
-            if counts && source.is_some_and(|source| !source.auto_increment) {
+            if counts {
                 let sql = self.alter(&format!("ALTER COLUMN {quoted} DROP IDENTITY"));
-                self.step(ObjectKind::Identity, &column.name, sql, "the source does not count it up");
-            } else if counts || table.generated.contains(&column.name) {
+                self.extra(ObjectKind::Identity, &column.name, sql);
+            }
+            if counts || table.generated.contains(&column.name) {
                 continue;
             }
             match (planned, standing) {
@@ -418,10 +434,9 @@ impl Diff<'_> {
                     let sql = self.alter(&format!("ALTER COLUMN {quoted} SET DEFAULT {sql}"));
                     self.step(ObjectKind::Default, &column.name, sql, why);
                 }
-                // one that was not carried may have been given by hand
-                (None, Some(_)) if source.is_some_and(|source| source.default.is_none() && !source.generated) => {
+                (None, Some(_)) => {
                     let sql = self.alter(&format!("ALTER COLUMN {quoted} DROP DEFAULT"));
-                    self.step(ObjectKind::Default, &column.name, sql, "the source has none");
+                    self.extra(ObjectKind::Default, &column.name, sql);
                 }
                 _ => {}
             }
@@ -436,18 +451,36 @@ impl Diff<'_> {
         let literal = |text: &str| {
             if text.is_empty() { "NULL".into() } else { ident::postgres_literal(text) }
         };
-        if plan.objects.comment != table.comment {
+        // a comment of the target's own stays
+        let had = |at: Option<&str>| {
+            self.scope.before.iter().filter(|before| before.target == plan.target).any(|before| match at {
+                None => !before.objects.comment.is_empty(),
+                Some(name) => before.objects.comments.iter().any(|(column, _)| before.columns[*column].name == name),
+            })
+        };
+        let wrong = |planned: &str, standing: &str, at| planned != standing && (!planned.is_empty() || had(at));
+        let of_table = wrong(&plan.objects.comment, &table.comment, None);
+        let of_columns: Vec<(&PlannedColumn, &str)> = plan
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let planned = plan.objects.comments.iter().find(|(planned, _)| *planned == at);
+                (column, planned.map_or("", |(_, text)| text.as_str()))
+            })
+            .filter(|(column, planned)| {
+                let standing = table.comments.get(&column.name).map_or("", String::as_str);
+                wrong(planned, standing, Some(&column.name))
+            })
+            .collect();
+        if of_table {
             let sql = format!("COMMENT ON TABLE {} IS {}", plan.target.sql(), literal(&plan.objects.comment));
             self.step(ObjectKind::Comment, &plan.target.table, sql, "the source's is another");
         }
-        for (at, column) in plan.columns.iter().enumerate() {
-            let planned = plan.objects.comments.iter().find(|(planned, _)| *planned == at);
-            let planned = planned.map_or("", |(_, text)| text);
-            if table.comments.get(&column.name).map_or("", String::as_str) != planned {
-                let place = format!("{}.{}", plan.target.sql(), ident::postgres(&column.name));
-                let sql = format!("COMMENT ON COLUMN {place} IS {}", literal(planned));
-                self.step(ObjectKind::Comment, &column.name, sql, "the source's is another");
-            }
+        for (column, planned) in of_columns {
+            let place = format!("{}.{}", plan.target.sql(), ident::postgres(&column.name));
+            let sql = format!("COMMENT ON COLUMN {place} IS {}", literal(planned));
+            self.step(ObjectKind::Comment, &column.name, sql, "the source's is another");
         }
     }
 }

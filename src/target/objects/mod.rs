@@ -125,6 +125,23 @@ pub struct Found {
     pub orphans: Option<String>,
 }
 
+impl Found {
+    /// What proves a foreign key that stands NOT VALID, once no row is without a parent.
+    #[must_use]
+    pub fn validate(&self) -> Step {
+        let what = format!("VALIDATE CONSTRAINT {}", crate::ident::postgres(&self.name));
+        Step {
+            table: self.table.clone(),
+            object: self.object,
+            name: self.name.clone(),
+            sql: super::columns::alter(&self.table, &what),
+            why: "it is NOT VALID, but all rows have their parent now".into(),
+            lossy: None,
+            orphans: None,
+        }
+    }
+}
+
 /// Which tables are looked at.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scope<'a> {

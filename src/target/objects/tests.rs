@@ -87,10 +87,8 @@ async fn every_kind_is_made_once_and_mended_when_damaged() {
             format!("ALTER TABLE {t} RENAME CONSTRAINT umur TO lain"),
             format!("ALTER TABLE {t} DROP CONSTRAINT umur, ADD CONSTRAINT umur CHECK (umur > 3)"),
             format!("COMMENT ON COLUMN {t}.nama IS 'lain'"),
-            format!("COMMENT ON COLUMN {t}.id IS 'lain'"),
             format!("COMMENT ON TABLE {t} IS NULL"),
             format!("ALTER TABLE {t} ALTER umur SET NOT NULL"),
-            "ALTER TABLE public.anak ALTER induk SET DEFAULT 4".into(),
             "DROP INDEX public.\"Induk \"\"1\"\"_nama\"".into(),
             "ALTER INDEX public.\"Induk \"\"1\"\"_nama\" RENAME TO lain".into(),
             format!(
@@ -130,21 +128,31 @@ async fn what_was_not_planned_is_told_and_stays_unless_the_plan_had_it_before() 
     let client = &mut *database.connect().await;
     let before = plans(everything(), &TypeOptions::default());
     made(client, &before).await;
-    client.batch_execute("CREATE INDEX extra ON public.anak (id); ALTER TABLE public.anak ADD mine int").await.unwrap();
+    client
+        .batch_execute(
+            "CREATE INDEX extra ON public.anak (id); ALTER TABLE public.anak ADD mine int;
+             ALTER TABLE public.anak ALTER induk SET DEFAULT 4; COMMENT ON TABLE public.anak IS 'milik kami'",
+        )
+        .await
+        .unwrap();
     let found = reconcile(&*client, &before, Scope::default()).await.unwrap();
     let names: Vec<&str> = found.extras.iter().map(|extra| extra.name.as_str()).collect();
-    assert!(found.steps.is_empty() && names == ["mine", "extra"], "{found:?}");
+    assert!(found.steps.is_empty() && names == ["mine", "extra", "induk"], "{found:?}");
 
     let mut source = everything();
     source[1].indexes.pop();
     source[1].foreign_keys.clear();
+    source[0].columns[4].default = None;
+    source[0].comment.clear();
+    source[0].columns[0].auto_increment = false;
+    source[0].checks.clear();
     let after = plans(source, &TypeOptions::default());
-    let tables = [after[1].target.clone()];
+    let tables = [after[0].target.clone(), after[1].target.clone()];
     let scope = Scope { tables: Some(&tables), before: &before, ..Scope::default() };
     let found = reconcile(&*client, &after, scope).await.unwrap();
     let names: Vec<&str> = found.steps.iter().map(|step| step.name.as_str()).collect();
-    assert_eq!(names, ["fk_induk", "anak_induk"]);
-    assert_eq!(found.extras.len(), 2);
+    assert_eq!(names, ["fk_induk", "anak_induk", "umur", "tags", "id", "Induk \"1\""]);
+    assert_eq!(found.extras.len(), 3);
 }
 
 #[tokio::test]
