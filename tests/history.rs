@@ -61,7 +61,7 @@ async fn restarts(kind: SourceKind) {
     println!("SIRENIA_TEST_SEED={seed}");
     for (number, step) in steps().into_iter().enumerate() {
         // the sample takes every third step, another third each time
-        let watched = full() || (number as u64 + seed) % 3 == 0;
+        let watched = full() || (number as u64 + seed).is_multiple_of(3);
         write(&mut conn, &mut at).await;
         if watched {
             replicator.kill();

@@ -9,6 +9,7 @@
 use super::bootstrap::plans_of;
 use super::snapshot::copy_view;
 use super::state::Context;
+use crate::convert::alter::{Alteration, alteration};
 use crate::convert::plan::TablePlan;
 use crate::error::Result;
 use crate::ident::TableName;
@@ -113,6 +114,34 @@ pub async fn copy_waiting(context: &Context, checkpoint: &mut Checkpoint) -> Res
     }
 }
 
+/// Other tables whose columns have to be of another type now, since foreign keys join them with those that were copied.
+async fn follow_types<C: GenericClient + Sync>(
+    before: &Context,
+    renewed: &Context,
+    copied: &[usize],
+    client: &C,
+) -> Result<Vec<Arc<TablePlan>>> {
+    let pipeline = renewed.config.pipeline.as_str();
+    let (mut followed, mut left) = (Vec::new(), Vec::new());
+    for (_, new) in renewed.plans.iter().enumerate().filter(|(at, _)| !copied.contains(at)) {
+        let Some(old) = before.plans.iter().find(|plan| plan.source.name == new.source.name) else { continue };
+        if old.shape() == new.shape() {
+            continue;
+        }
+        let as_they_were: Vec<Option<usize>> = (0..new.source.columns.len()).map(Some).collect();
+        match alteration(old, new, &as_they_were)? {
+            Alteration::Steps { steps, unless } if alter::in_the_way(client, &new.target, &unless).await?.is_none() => {
+                alter::alter(client, new, &steps, renewed.config.ddl.drop_column).await?;
+                followed.push(Arc::clone(new));
+            }
+            _ => left.push((new.source.name.clone(), "a foreign key wants other types".to_owned())),
+        }
+        progress::set_shape(client, pipeline, &new.source.name, &new.shape()).await?;
+    }
+    leave_out(client, renewed, &renewed.plans, left).await?;
+    Ok(followed)
+}
+
 /// Whether two readings show a table alike.
 #[must_use]
 pub fn alike(a: Option<&TableSchema>, b: Option<&TableSchema>) -> bool {
@@ -172,6 +201,7 @@ async fn copy(
         progress::set_shape(target.client(), pipeline, &plan.source.name, &plan.shape()).await?;
         settled.push(Arc::clone(plan));
     }
+    settled.extend(follow_types(context, &renewed, &numbers, target.client()).await?);
     super::bring_in_line(target.client(), &context.plans, &renewed.plans, &settled).await?;
     checkpoint.schema_version =
         schema_version::renew(target.client(), pipeline, checkpoint.schema_version, &renewed.catalog).await?;

@@ -4,12 +4,13 @@
 //! statement made of them. Keys, indexes and constraints are brought in line afterwards.
 
 use super::catalog;
+use super::columns;
 use super::copy::Raw;
 use super::enum_types;
 use super::error::on;
 use crate::config::OnDrop;
 use crate::convert::alter::{Step, Unless};
-use crate::convert::plan::{PlannedColumn, TablePlan};
+use crate::convert::plan::{PgType, PlannedColumn, TablePlan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TargetName};
 use tokio_postgres::GenericClient;
@@ -71,26 +72,53 @@ pub async fn alter<C: GenericClient + Sync>(
     for (at, (_, to)) in renames.iter().enumerate() {
         sql.push(format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", between(at), ident::postgres(to)));
     }
+    let (defaults, identities) = if steps.iter().any(|step| matches!(step, Step::Cast(_))) {
+        let renamed =
+            |name: String| renames.iter().find(|(from, _)| *from == name).map_or(name, |(_, to)| (*to).to_owned());
+        let (defaults, identities) = defaults(client, &plan.target).await?;
+        (defaults.into_iter().map(renamed).collect(), identities.into_iter().map(renamed).collect())
+    } else {
+        (Vec::new(), Vec::new())
+    };
     for step in steps {
         match step {
             Step::DropKey | Step::Drop(_) | Step::Rename { .. } => {}
             Step::Cast(column) => {
                 let column = &plan.columns[*column];
-                let (name, ty) = (ident::postgres(&column.name), column.ty.sql());
-                sql.push(format!(
-                    "ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT, ALTER COLUMN {name} TYPE {ty} USING {name}::{ty}"
-                ));
+                let counts = matches!(column.ty, PgType::SmallInt | PgType::Integer | PgType::BigInt);
+                if identities.contains(&column.name) && !counts {
+                    let name = ident::postgres(&column.name);
+                    sql.push(format!("ALTER TABLE {table} ALTER COLUMN {name} DROP IDENTITY"));
+                }
+                let has_default = defaults.contains(&column.name);
+                sql.push(columns::set_type(&plan.target, &column.name, "", &column.ty, has_default));
             }
             Step::Add { column, fill } => sql.extend(add_column(client, plan, &plan.columns[*column], fill).await?),
-            Step::Nullability(column) => sql.push(nullability(plan, &plan.columns[*column])),
+            Step::Nullability(column) => {
+                let column = &plan.columns[*column];
+                sql.push(columns::set_nullable(&plan.target, &column.name, column.nullable));
+            }
         }
     }
     client.batch_execute(&sql.join(";\n")).await.map_err(on(&doing))
 }
 
-fn nullability(plan: &TablePlan, column: &PlannedColumn) -> String {
-    let verb = if column.nullable { "DROP" } else { "SET" };
-    format!("ALTER TABLE {} ALTER COLUMN {} {verb} NOT NULL", plan.target.sql(), ident::postgres(&column.name))
+/// The columns with a default, and those that count up by themselves.
+async fn defaults<C: GenericClient + Sync>(client: &C, table: &TargetName) -> Result<(Vec<String>, Vec<String>)> {
+    let rows = client
+        .query(
+            "SELECT a.attname::text, a.attidentity <> '' FROM pg_attribute a
+               JOIN pg_class c ON c.oid = a.attrelid
+               JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE n.nspname = $1 AND c.relname = $2 AND NOT a.attisdropped
+                AND (a.attidentity <> '' OR a.atthasdef AND a.attgenerated = '')",
+            &[&table.schema, &table.table],
+        )
+        .await
+        .map_err(on(&format!("looking at the defaults of {table}")))?;
+    let (counting, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get(1));
+    let names = |rows: Vec<&tokio_postgres::Row>| rows.into_iter().map(|row| row.get(0)).collect();
+    Ok((names(others), names(counting)))
 }
 
 async fn drop_column<C: GenericClient + Sync>(
@@ -134,17 +162,13 @@ async fn add_column<C: GenericClient + Sync>(
     fill: &Option<Vec<u8>>,
 ) -> Result<Vec<String>> {
     let (table, name, ty) = (plan.target.sql(), ident::postgres(&column.name), column.ty.sql());
-    let check = enum_types::check_sql(plan, column).map(|check| format!(" {check}")).unwrap_or_default();
-    let not_null = if column.nullable { "" } else { " NOT NULL" };
-    let Some(fill) = fill else {
-        return Ok(vec![format!("ALTER TABLE {table} ADD COLUMN {name} {ty}{not_null}{check}")]);
-    };
+    let Some(fill) = fill else { return Ok(vec![columns::add(&plan.target, column, None)]) };
     let doing = format!("converting the default of {}.{}", plan.target, column.name);
     let sql = format!("SELECT quote_literal($1::{ty}::text)");
     let literal: String = client.query_one(&sql, &[&Raw(fill.clone())]).await.map_err(on(&doing))?.get(0);
     // a constant default costs no rewrite of the table, and rows that are there keep it when it goes
     Ok(vec![
-        format!("ALTER TABLE {table} ADD COLUMN {name} {ty} DEFAULT {literal}::{ty}{not_null}{check}"),
+        columns::add(&plan.target, column, Some(&format!("{literal}::{ty}"))),
         format!("ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT"),
     ])
 }
@@ -271,7 +295,7 @@ pub async fn realign<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> R
     for column in &plan.columns {
         match table.columns.iter().find(|existing| existing.name == column.name && fits(existing).is_some()) {
             Some(existing) if existing.nullable == column.nullable => {}
-            Some(_) => sql.push(nullability(plan, column)),
+            Some(_) => sql.push(columns::set_nullable(&plan.target, &column.name, column.nullable)),
             None => sql.extend(add_column(client, plan, column, &None).await?),
         }
     }
