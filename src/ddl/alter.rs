@@ -491,6 +491,11 @@ impl Change<'_> {
                 }
                 continue;
             }
+            if default.is_none() && column.on_update_now {
+                // MySQL's catalogue goes on calling it generated
+                self.draft.doubt(format!("{}: no default, and yet set by an update", name[0]));
+                continue;
+            }
             if default.is_none() && column.nullable {
                 // MySQL remembers that there is none, not even NULL
                 column.default = None;
