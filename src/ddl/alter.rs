@@ -186,6 +186,7 @@ impl Change<'_> {
                     self.convert(to);
                     if statement.clauses.iter().any(|c| matches!(c, Clause::AddColumn { .. } | Clause::Change { .. }))
                         || !options.charset.is_empty()
+                        || statement.clauses.iter().filter(|clause| matches!(clause, Clause::Convert(_))).count() > 1
                     {
                         self.draft.doubt("CONVERT TO CHARACTER SET beside what has its own character set");
                     }
@@ -405,7 +406,8 @@ impl Change<'_> {
             match clause {
                 Clause::RenameIndex { from, to, if_exists } => match self.draft.index(from) {
                     Some(at) => names.push((at, to.clone())),
-                    None if *if_exists => {}
+                    // it may have gone with its columns
+                    None if *if_exists || self.dropped => {}
                     None => return Err(self.missing("index", from)),
                 },
                 Clause::Change { old, .. } if server.mariadb() => {
@@ -487,6 +489,11 @@ impl Change<'_> {
                 if default.is_some() {
                     self.draft.doubt(format!("{}: a default of what has its own values", name[0]));
                 }
+                continue;
+            }
+            if default.is_none() && column.on_update_now {
+                // MySQL's catalogue goes on calling it generated
+                self.draft.doubt(format!("{}: no default, and yet set by an update", name[0]));
                 continue;
             }
             if default.is_none() && column.nullable {

@@ -132,9 +132,11 @@ impl Draft {
                         _ if bytes(&column.ty, part.prefix) > longest => doubt = Some("an index that may be too long"),
                         _ => {}
                     }
-                    part.descending &= !(memory && method == "HASH");
                 }
                 parts.push(part);
+            }
+            if method == "HASH" {
+                parts.iter_mut().for_each(|part: &mut IndexPart| part.descending = false);
             }
             indexes.push(Index { name: draft.name.unwrap_or_default(), kind: draft.kind, method, parts });
         }

@@ -175,7 +175,6 @@ fn may_rename(catalog: &Catalog, pairs: &[(TableName, TableName)], server: &Serv
 /// Gives a table another name, everywhere.
 pub(super) fn rename(catalog: &mut Catalog, from: &TableName, to: TableName, server: &Server, out: &mut Predicted) {
     let Some(at) = find(catalog, from, server) else {
-        // known before: a table of no interest becomes one, or one that is about to be dropped
         out.uncertain.insert(to.clone(), format!("nothing is known of {from}, from which it was renamed"));
         out.effects.push(Effect::Rename { from: from.clone(), to });
         return;

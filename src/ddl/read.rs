@@ -263,7 +263,7 @@ fn clause(cursor: &mut Cursor<'_>, clauses: &mut Vec<Clause>) -> Read<bool> {
         altered(cursor)?
     } else if cursor.take("RENAME") {
         renamed(cursor)?
-    } else if cursor.take_any(&["CONVERT PARTITION"]) {
+    } else if cursor.take("CONVERT PARTITION") {
         cursor.name()?;
         cursor.expect("TO TABLE")?;
         let table = cursor.table()?;

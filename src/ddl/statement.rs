@@ -162,7 +162,7 @@ pub enum DefaultClause {
     Bits(String),
     /// CURRENT_TIMESTAMP and synonyms, with its digits.
     Now(u8),
-    /// Any other expression. `enclosed`: in parentheses, which MySQL asks for.
+    /// Any other expression as it is written, with the parentheses that MySQL asks for.
     Expression(String),
 }
 
