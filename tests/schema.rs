@@ -317,6 +317,38 @@ async fn a_key_that_breaks_in_a_transaction_larger_than_memory(kind: SourceKind)
     assert!(replicator.is_running());
 }
 
+/// A row of defaults alone is the same row on both sides, whoever makes it; and what the source refuses the target refuses.
+async fn defaults_and_checks_mean_the_same(kind: SourceKind) {
+    let world = World::new(Setup::new(kind)).await;
+    world
+        .run(&[
+            "CREATE TABLE semua (id INT AUTO_INCREMENT PRIMARY KEY, i INT DEFAULT -5, u BIGINT UNSIGNED DEFAULT 7, \
+             d DECIMAL(8,3) DEFAULT 1.5, f DOUBLE DEFAULT 0.25, b BIT(5) DEFAULT b'101', b1 BIT(1) DEFAULT b'1', \
+             c CHAR(9) DEFAULT 'it''s', v VARCHAR(40) DEFAULT 'a\\\\b \"c\" é', y YEAR DEFAULT 2001, dt DATE DEFAULT '2020-02-29', \
+             dm DATETIME(3) DEFAULT '2020-01-02 03:04:05.678', t TIME DEFAULT '-12:34:56', \
+             e ENUM('p','it''s') DEFAULT 'it''s', s SET('x','y','z') DEFAULT 'z,x', vb VARBINARY(9) DEFAULT 'abc', \
+             bn BINARY(5) DEFAULT 'ab', n INT, kosong VARCHAR(9) DEFAULT '', \
+             CONSTRAINT angka CHECK (i < 100 AND (u IN (7, 8) OR n IS NULL)), \
+             CONSTRAINT kata CHECK (char_length(v) BETWEEN 1 AND 20 AND e <> 'p'))",
+            "INSERT INTO semua () VALUES ()",
+        ])
+        .await;
+    let (code, _, err) = world.output(&["run", "--once"]);
+    assert_eq!(code, 0, "{err}");
+    let (_, out, _) = world.output(&["schema", "status"]);
+    assert!(!out.contains("not carried"), "{out}");
+    let target = world.target().await;
+    target.batch_execute("INSERT INTO semua DEFAULT VALUES").await.unwrap();
+    let mut source = world.source().await;
+    source.query_drop("INSERT INTO semua () VALUES ()").await.unwrap();
+    world.assert_equal().await;
+    for wrong in ["(i) VALUES (100)", "(u, n) VALUES (9, 1)", "(v) VALUES ('')", "(e) VALUES ('p')"] {
+        let sql = format!("INSERT INTO semua {wrong}");
+        assert!(source.query_drop(&sql).await.is_err(), "the source takes {wrong}");
+        assert!(target.batch_execute(&sql).await.is_err(), "the target takes {wrong}");
+    }
+}
+
 async fn the_schema_first_and_the_rows_then(kind: SourceKind) {
     let world = World::new(Setup::new(kind)).await;
     world
@@ -358,6 +390,7 @@ async fn the_schema_first_and_the_rows_then(kind: SourceKind) {
 on_both! {
     a_key_that_stands_under_another_definition
     rows_without_a_parent
+    defaults_and_checks_mean_the_same
     a_key_that_breaks_in_a_transaction_larger_than_memory
     the_schema_first_and_the_rows_then
 }

@@ -58,6 +58,12 @@ parsed!(
 number!(u16, u64);
 plain!(String, PathBuf, SecretString);
 
+impl FromText for bool {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| "expected true or false".to_owned())
+    }
+}
+
 /// Names separated by commas.
 impl FromText for Vec<String> {
     fn from_text(text: &str) -> Result<Self, String> {
@@ -101,6 +107,10 @@ const VARIABLES: &[(&str, Setter)] = &[
     ("SIRENIA_TARGET_SCHEMA", |raw, text| set(&mut raw.target.schema, text)),
     ("SIRENIA_TABLES_INCLUDE", |raw, text| set(&mut raw.tables.include, text)),
     ("SIRENIA_TABLES_EXCLUDE", |raw, text| set(&mut raw.tables.exclude, text)),
+    ("SIRENIA_SCHEMA_FOREIGN_KEYS", |raw, text| set(&mut raw.schema.foreign_keys, text)),
+    ("SIRENIA_SCHEMA_COMMENTS", |raw, text| set(&mut raw.schema.comments, text)),
+    ("SIRENIA_SCHEMA_DEFAULTS", |raw, text| set(&mut raw.schema.defaults, text)),
+    ("SIRENIA_SCHEMA_ON_UPDATE_TRIGGER", |raw, text| set(&mut raw.schema.on_update_trigger, text)),
     ("SIRENIA_TYPES_TINYINT1", |raw, text| set(&mut raw.types.tinyint1, text)),
     ("SIRENIA_TYPES_BIGINT_UNSIGNED", |raw, text| set(&mut raw.types.bigint_unsigned, text)),
     ("SIRENIA_TYPES_ENUM", |raw, text| set(&mut raw.types.r#enum, text)),

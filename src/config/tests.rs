@@ -238,3 +238,16 @@ fn types_and_masks_by_column() {
     let list = [URLS[0], URLS[1], ("SIRENIA_MASK_KEY", "0123456789abcdef")];
     assert!(resolve("stronger", file, &list).unwrap().mapping.mask_key.is_some());
 }
+
+#[test]
+fn what_tables_get_besides_their_columns() {
+    let urls = [("SIRENIA_SOURCE_URL", "mysql://u:p@db/lab"), ("SIRENIA_TARGET_URL", "postgres://u:p@pg/lab")];
+    let plain = resolve("schema-plain", "", &urls).unwrap().schema;
+    assert!(plain.foreign_keys && plain.comments && plain.defaults && plain.on_update_trigger);
+    let mut list = urls.to_vec();
+    list.push(("SIRENIA_SCHEMA_COMMENTS", "false"));
+    let chosen = resolve("schema-chosen", "[schema]\nforeign_keys = false\n", &list).unwrap().schema;
+    assert!(!chosen.foreign_keys && !chosen.comments && chosen.defaults);
+    list.push(("SIRENIA_SCHEMA_DEFAULTS", "maybe"));
+    assert!(resolve("schema-bad", "", &list).unwrap_err().report().contains("SIRENIA_SCHEMA_DEFAULTS"));
+}
