@@ -51,6 +51,8 @@ pub enum ErrorKind {
     TargetConflict,
     /// The target rejected a statement because of its data: constraint, type, size.
     TargetData,
+    /// More rows of a table are refused than are set aside; its name is the code. The table is paused.
+    TooManyRefused,
     /// What the target holds is not what the source's change expects: rows missing or doubled.
     Diverged,
     /// Another instance holds the lease now; this one must not write any more.

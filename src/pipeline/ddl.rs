@@ -170,11 +170,9 @@ async fn not_understood(
     let behind = stop.behind.as_ref().unwrap_or(&statement.position);
     let mut client = context.connect_writer().await?;
     let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
-    for state in known.iter().filter(|state| !is_left_out(state)) {
-        let why = format!("{summary}: {why}");
-        progress::leave_out(&transaction, pipeline, &state.source, TableState::Paused, &why).await?;
-        tracing::warn!(table = %state.source, hint = "sirenia tables resume", "paused: {why}");
-    }
+    let paused = known.iter().filter(|state| !is_left_out(state));
+    let paused = paused.map(|state| (state.source.clone(), format!("{summary}: {why}"))).collect();
+    super::recopy::leave_out(&transaction, context, &context.plans, paused, TableState::Paused).await?;
     let led = Led { statement: summary, inside: stop.behind.is_none() };
     checkpoint.schema_version =
         schema_version::add(&transaction, pipeline, behind, &context.catalog, Some(&led)).await?;
@@ -312,7 +310,7 @@ impl Changed<'_> {
             }
             progress::set_shape(client, pipeline, &fate.name, &plan.shape()).await?;
         }
-        super::recopy::leave_out(client, context, self.plans, left_out).await?;
+        super::recopy::leave_out(client, context, self.plans, left_out, TableState::Pending).await?;
         if phase == Phase::Follow {
             super::bring_in_line(client, &self.before(), self.plans, &settled).await?;
         }

@@ -207,8 +207,14 @@ async fn work(
             }
             Phase::Follow => {
                 recopy::do_requests(&context).await?;
-                if let Some(renewed) = recopy::copy_waiting(&context, &mut checkpoint).await? {
-                    context = Arc::new(renewed);
+                match recopy::copy_waiting(&context, &mut checkpoint).await {
+                    Ok(Some(renewed)) => context = Arc::new(renewed),
+                    Ok(None) => {}
+                    Err(error) if error.kind() == ErrorKind::TooManyRefused => {
+                        recopy::pause(&context, &error).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 }
                 show(&context, &checkpoint).await?;
                 shared.update(|view| view.phase = Showing::Streaming);
@@ -217,9 +223,17 @@ async fn work(
                 follow(&context, course, shutdown).await
             }
         };
-        match followed? {
+        let followed = match followed {
+            Err(error) if error.kind() == ErrorKind::TooManyRefused => {
+                recopy::pause(&context, &error).await?;
+                checkpoint = reload(&context).await?;
+                continue;
+            }
+            followed => followed?,
+        };
+        match followed {
             Followed::Shutdown => return Ok(()),
-            Followed::Reached if checkpoint.phase == Phase::Follow => return Ok(()),
+            Followed::Reached if checkpoint.phase == Phase::Follow => return recopy::refuse_paused(&context).await,
             Followed::Reached => {
                 let mut client = context.connect_writer().await?;
                 checkpoint::set_phase(&mut client, pipeline, epoch, Phase::Index, None).await?;

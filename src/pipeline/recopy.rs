@@ -11,7 +11,7 @@ use super::snapshot::copy_view;
 use super::state::Context;
 use crate::convert::alter::{Alteration, alteration};
 use crate::convert::plan::TablePlan;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ident::TableName;
 use crate::key_graph::KeyGraph;
 use crate::schema::{Catalog, TableSchema};
@@ -29,8 +29,8 @@ use tokio_postgres::GenericClient;
 /// How often a copy begins again because its tables changed under it.
 const TRIES: u32 = 5;
 
-/// Leaves the tables' changes out until they are copied, and those of the tables that they lead to. Within a fenced
-/// transaction.
+/// Leaves the tables' changes out until they are copied (`Pending`) or resumed (`Paused`), and those of the tables that they
+/// lead to. Within a fenced transaction.
 ///
 /// # Errors
 /// Those of the target.
@@ -39,6 +39,7 @@ pub async fn leave_out<C: GenericClient + Sync>(
     context: &Context,
     plans: &[Arc<TablePlan>],
     tables: Vec<(TableName, String)>,
+    state: TableState,
 ) -> Result<()> {
     if tables.is_empty() {
         return Ok(());
@@ -48,14 +49,15 @@ pub async fn leave_out<C: GenericClient + Sync>(
     for (at, plan) in plans.iter().enumerate() {
         if all.contains_key(&plan.source.name) {
             for child in graph.reach(at) {
-                let why = format!("foreign keys lead to it from {}, which is copied anew", plan.source.name);
+                let why = format!("foreign keys lead to it from {}", plan.source.name);
                 all.entry(plans[*child].source.name.clone()).or_insert(why);
             }
         }
     }
     for (name, why) in &all {
-        progress::leave_out(client, &context.config.pipeline, name, TableState::Pending, why).await?;
-        tracing::warn!(table = %name, "will be copied anew: {why}");
+        progress::leave_out(client, &context.config.pipeline, name, state, why).await?;
+        let then = if state == TableState::Paused { "paused" } else { "will be copied anew" };
+        tracing::warn!(table = %name, "{then}: {why}");
     }
     Ok(())
 }
@@ -72,17 +74,46 @@ pub async fn do_requests(context: &Context) -> Result<()> {
         return Ok(());
     }
     let transaction = crate::target::fence::begin(&mut client, pipeline, context.epoch).await?;
-    let mut again = Vec::new();
-    for (table, what) in requests {
-        if what == "pause" {
-            progress::leave_out(&transaction, pipeline, &table, TableState::Paused, "paused by an operator").await?;
-            tracing::info!(table = %table, "paused");
-        } else {
-            again.push((table, "an operator asked for it".to_owned()));
-        }
+    for (what, state) in [("pause", TableState::Paused), ("resync", TableState::Pending)] {
+        let asked = requests.iter().filter(|(_, wish)| wish == what);
+        let asked = asked.map(|(table, _)| (table.clone(), "an operator asked for it".to_owned())).collect();
+        leave_out(&transaction, context, &context.plans, asked, state).await?;
     }
-    leave_out(&transaction, context, &context.plans, again).await?;
     transaction.commit().await.map_err(|error| crate::target::classify(error, "leaving tables out"))
+}
+
+/// Pauses the table of which too many rows are refused; the others go on.
+///
+/// # Errors
+/// Those of the target.
+pub async fn pause(context: &Context, error: &Error) -> Result<()> {
+    let pipeline = context.config.pipeline.as_str();
+    let mut client = context.connect_writer().await?;
+    let transaction = crate::target::fence::begin(&mut client, pipeline, context.epoch).await?;
+    let names = context.plans.iter().map(|plan| &plan.source.name);
+    let refused = names.filter(|name| error.code() == Some(&name.to_string()));
+    let refused = refused.map(|name| (name.clone(), error.to_string())).collect();
+    leave_out(&transaction, context, &context.plans, refused, TableState::Paused).await?;
+    tracing::error!(hint = error.hint().unwrap_or_default(), "{error}");
+    transaction.commit().await.map_err(|error| crate::target::classify(error, "pausing a table"))
+}
+
+/// At the end of a run to an end: tables that are paused have not arrived.
+///
+/// # Errors
+/// [`ErrorKind::TooManyRefused`] when there are any.
+pub async fn refuse_paused(context: &Context) -> Result<()> {
+    let client = context.connect_writer().await?;
+    let states = progress::load_tables(&*client, &context.config.pipeline).await?;
+    let paused: Vec<_> = states.iter().filter(|state| state.state == TableState::Paused).collect();
+    let Some(first) = paused.first() else { return Ok(()) };
+    let names: Vec<String> = paused.iter().map(|state| state.source.to_string()).collect();
+    Err(Error::new(ErrorKind::TooManyRefused, format!("paused, and so not up to date: {}", names.join(", ")))
+        .detail(first.error.clone().unwrap_or_default())
+        .with_hint(format!(
+            "`sirenia tables resume {}` when the reason is mended, then `sirenia run`",
+            names.join(" ")
+        )))
 }
 
 /// Copies the tables that wait for it. Returns the context with their schema of now; none when there was nothing to copy.
@@ -138,7 +169,7 @@ async fn follow_types<C: GenericClient + Sync>(
         }
         progress::set_shape(client, pipeline, &new.source.name, &new.shape()).await?;
     }
-    leave_out(client, renewed, &renewed.plans, left).await?;
+    leave_out(client, renewed, &renewed.plans, left, TableState::Pending).await?;
     Ok(followed)
 }
 
@@ -168,7 +199,7 @@ async fn copy(
     if let Some(changed) = there.iter().find(|at| !alike(Some(&now.tables[**at]), after.table(&now.tables[**at].name)))
     {
         let name = &now.tables[*changed].name;
-        return Err(crate::error::Error::new(crate::error::ErrorKind::SourceUnavailable, format!("{name} changes")));
+        return Err(Error::new(ErrorKind::SourceUnavailable, format!("{name} changes")));
     }
     let mut catalog = context.catalog.clone();
     for at in &there {
@@ -227,6 +258,6 @@ pub async fn leave_out_what_waits(context: &Context) -> Result<()> {
         return Ok(());
     }
     let transaction = crate::target::fence::begin(&mut client, pipeline, context.epoch).await?;
-    leave_out(&transaction, context, &context.plans, waiting).await?;
+    leave_out(&transaction, context, &context.plans, waiting, TableState::Pending).await?;
     transaction.commit().await.map_err(|error| crate::target::classify(error, "leaving tables out"))
 }

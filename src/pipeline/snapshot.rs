@@ -4,7 +4,7 @@
 //! the last committed chunk. Tables of an exact group are copied in one target transaction together with the position of
 //! their view: interrupted, nothing of it remains and the group is copied again. A table's key is built right after its rows.
 
-use super::recopy::{alike, leave_out};
+use super::recopy::{alike, leave_out, pause};
 use super::shutdown::Shutdown;
 use super::state::Context;
 use crate::convert::aside::{Entry, Operation};
@@ -108,25 +108,13 @@ async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some(group) = next else { break };
-        match &group {
-            CopyGroup::Chunked(table) => {
-                let copied = copy_chunked(&context, &mut source, &target, *table).await;
-                if copied.is_err() && !is_as_planned(&context, &[*table]).await? {
-                    (source, target) = begin_anew(&context).await?;
-                    wait_for_the_stream(&context, &target, &[*table]).await?;
-                } else {
-                    copied?;
-                }
-            }
-            CopyGroup::Exact(tables) => {
-                let copied = copy_exact(&context, &target, tables).await;
-                if copied.is_err() && !is_as_planned(&context, tables).await? {
-                    (source, target) = begin_anew(&context).await?;
-                    wait_for_the_stream(&context, &target, tables).await?;
-                } else {
-                    copied?;
-                }
-            }
+        let copied = match &group {
+            CopyGroup::Chunked(table) => copy_chunked(&context, &mut source, &target, *table).await,
+            CopyGroup::Exact(tables) => copy_exact(&context, &target, tables).await,
+        };
+        if let Err(error) = copied {
+            (source, target) = begin_anew(&context).await?;
+            give_up(&context, &target, tables_of(&group), error).await?;
         }
         let copied = tables_of(&group).len() as u64;
         context.shared.update(|view| view.snapshot.tables_done += copied);
@@ -150,12 +138,19 @@ async fn is_as_planned(context: &Context, tables: &[usize]) -> Result<bool> {
     Ok(tables.iter().all(|table| alike(Some(planned(table)), now.table(&planned(table).name))))
 }
 
-/// Gives up the copy of tables that DDL has changed meanwhile: it is made when the stream has come to the statement.
-async fn wait_for_the_stream(context: &Context, target: &ChunkWriter, tables: &[usize]) -> Result<()> {
-    let of =
-        |table: &usize| (context.plans[*table].source.name.clone(), "it was changed while it was copied".to_owned());
+/// Gives up the copy of tables, where the others can go on: of which too many rows are refused, and which DDL has changed
+/// meanwhile. These are copied when the stream has come to the statement.
+async fn give_up(context: &Context, target: &ChunkWriter, tables: &[usize], error: Error) -> Result<()> {
+    if error.kind() == ErrorKind::TooManyRefused {
+        return pause(context, &error).await;
+    }
+    if is_as_planned(context, tables).await? {
+        return Err(error);
+    }
+    let why = "it was changed while it was copied";
+    let of = |table: &usize| (context.plans[*table].source.name.clone(), why.to_owned());
     target.begin().await?;
-    leave_out(target.client(), context, &context.plans, tables.iter().map(of).collect()).await?;
+    leave_out(target.client(), context, &context.plans, tables.iter().map(of).collect(), TableState::Pending).await?;
     target.commit().await
 }
 

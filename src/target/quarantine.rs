@@ -143,11 +143,12 @@ pub async fn forget<C: GenericClient + Sync>(client: &C, pipeline: &str, table: 
 /// Too many rows of a table: what refuses them is no exception but a rule.
 #[must_use]
 pub fn too_many(table: &TableName, most: usize, why: &str) -> Error {
-    Error::new(ErrorKind::TargetConflict, format!("more than {most} rows of {table} would be in quarantine"))
+    Error::new(ErrorKind::TooManyRefused, format!("more than {most} rows of {table} would be in quarantine"))
+        .with_code(table.to_string())
         .detail(format!("the last: {why}"))
         .with_hint(
-            "`sirenia quarantine list` shows them; mend the target and `sirenia quarantine retry`, raise max_rows_per_table \
-             in [quarantine], or exclude the table and `sirenia reset --yes`",
+            "`sirenia quarantine list` shows some; mend the target or raise max_rows_per_table in [quarantine], then \
+             `sirenia tables resume` copies the table anew",
         )
 }
 
