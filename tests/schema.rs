@@ -223,6 +223,10 @@ async fn a_key_that_stands_under_another_definition(kind: SourceKind) {
         .unwrap();
     let (code, out, err) = world.output(&["schema", "status"]);
     assert!(code == 1 && out.contains("fk_skp_tahunan_user") && out.contains("ON DELETE CASCADE"), "{out}{err}");
+    let (code, out, _) = world.output(&["schema", "diff"]);
+    assert!(code == 1 && out.lines().count() == 1 && out.contains("fk_skp_tahunan_user"), "{out}");
+    let (code, out, _) = world.output(&["schema", "lint"]);
+    assert_eq!((code, out.as_str()), (0, "nothing would be lost\n"));
     let (code, out, _) = world.output(&["schema", "plan"]);
     assert!(code == 1 && out.lines().count() == 2, "{out}");
     let (code, out, _) = world.output(&["schema", "apply", "--dry-run"]);
@@ -317,6 +321,29 @@ async fn a_key_that_breaks_in_a_transaction_larger_than_memory(kind: SourceKind)
     assert!(replicator.is_running());
 }
 
+async fn a_row_from_quarantine_breaks_a_key(kind: SourceKind) {
+    let world = World::new(Setup::new(kind)).await;
+    world
+        .run(&[
+            "CREATE TABLE induk (id INT PRIMARY KEY)",
+            "CREATE TABLE anak (id INT PRIMARY KEY, induk INT, nilai INT, \
+             CONSTRAINT fk_anak FOREIGN KEY (induk) REFERENCES induk (id))",
+        ])
+        .await;
+    let mut replicator = world.replicate(&[]);
+    world.caught_up().await;
+    let target = world.target().await;
+    target.batch_execute("ALTER TABLE anak ADD CONSTRAINT kecil CHECK (nilai < 100)").await.unwrap();
+    world.run_on_one(&["SET FOREIGN_KEY_CHECKS = 0".into(), "INSERT INTO anak VALUES (1, 770077, 500)".into()]).await;
+    world.caught_up().await;
+    target.batch_execute("ALTER TABLE anak DROP CONSTRAINT kecil").await.unwrap();
+    let (code, out, err) = world.output(&["quarantine", "retry"]);
+    assert_eq!(code, 0, "{out}{err}");
+    world.logged(&["fk_anak", "is dropped"]).await;
+    world.assert_equal().await;
+    assert!(replicator.is_running());
+}
+
 /// A row of defaults alone is the same row on both sides, whoever makes it; and what the source refuses the target refuses.
 async fn defaults_and_checks_mean_the_same(kind: SourceKind) {
     let world = World::new(Setup::new(kind)).await;
@@ -390,6 +417,7 @@ async fn the_schema_first_and_the_rows_then(kind: SourceKind) {
 on_both! {
     a_key_that_stands_under_another_definition
     rows_without_a_parent
+    a_row_from_quarantine_breaks_a_key
     defaults_and_checks_mean_the_same
     a_key_that_breaks_in_a_transaction_larger_than_memory
     the_schema_first_and_the_rows_then
