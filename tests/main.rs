@@ -11,6 +11,7 @@ mod kills;
 mod outages;
 mod packed;
 mod quarantine;
+mod resync;
 mod row_images;
 mod sanitize;
 mod schema;

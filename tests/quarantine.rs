@@ -188,19 +188,36 @@ async fn kills_in(mut world: World) {
     drop(replicator);
 }
 
-/// More than a table may have stops the pipeline, and says the ways on.
+/// More than a table may have pauses it, and the others go on; resumed, it is copied anew.
 async fn too_many(kind: SourceKind) {
     let mut world = World::new(Setup::new(kind)).await;
-    world.run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL)"]).await;
+    world.config = "[lease]\nttl = 2\n[quarantine]\nmax_rows_per_table = 2\n".into();
+    world
+        .run(&["CREATE TABLE hasil (id INT PRIMARY KEY, nilai INT NOT NULL)", "CREATE TABLE lain (id INT PRIMARY KEY)"])
+        .await;
     assert_eq!(world.run_to_end(&["--once"]).await.code, 0);
     let target = world.target().await;
     target.batch_execute("ALTER TABLE hasil ADD CONSTRAINT kecil CHECK (nilai < 100)").await.unwrap();
-    world.run(&["INSERT INTO hasil VALUES (1, 200), (2, 200), (3, 200), (4, 2)"]).await;
-    world.config = "[quarantine]\nmax_rows_per_table = 2\n".into();
-    world.run_to_end(&["--once"]).await.assert_stops(&["more than 2 rows of lab.hasil", "kecil", "max_rows_per_table"]);
-    world.config.clear();
-    assert_eq!(world.run_to_end(&["--once"]).await.code, 0);
-    assert_eq!(text(&world, "SELECT count(*)::text FROM sirenia.quarantine").await, "3");
+    world.run(&["INSERT INTO hasil VALUES (1, 200), (2, 200), (3, 200), (4, 2)", "INSERT INTO lain VALUES (7)"]).await;
+    let says = ["lab.hasil", "more than 2 rows of lab.hasil", "kecil", "sirenia tables resume"];
+    world.run_to_end(&["--once"]).await.assert_stops(&says);
+    assert_eq!(text(&world, "SELECT string_agg(id::text, ',') FROM lain").await, "7", "the other table went on");
+    let mut replicator = world.replicate(&[]);
+    world.run(&["INSERT INTO hasil VALUES (5, 5)", "INSERT INTO lain VALUES (8)"]).await;
+    world.caught_up().await;
+    assert_eq!(text(&world, "SELECT string_agg(id::text, ',' ORDER BY id) FROM lain").await, "7,8");
+    let state = "SELECT state || ' ' || error FROM sirenia.table_state WHERE source_table = 'hasil'";
+    assert!(text(&world, state).await.starts_with("paused more than 2 rows of lab.hasil"));
+    // not mended, it is paused again
+    let (code, out, err) = world.output(&["tables", "resume", "hasil", "--wait", "3"]);
+    assert_eq!(code, 1, "{out}{err}");
+    target.batch_execute("ALTER TABLE hasil DROP CONSTRAINT kecil").await.unwrap();
+    let (code, out, err) = world.output(&["tables", "resume", "hasil"]);
+    assert_eq!((code, out.as_str()), (0, "lab.hasil  ready\n"), "{err}");
+    world.run(&["UPDATE hasil SET nilai = 6 WHERE id = 5"]).await;
+    world.caught_up().await;
+    world.assert_equal().await;
+    assert_eq!(replicator.terminate().await.0, 0);
 }
 
 /// A source that logs parts of rows.

@@ -357,7 +357,7 @@ pub enum TablesCommand {
     Pause(TablesAsk),
     /// Copies paused tables anew and follows them again
     Resume(TablesAsk),
-    /// Copies tables anew; what they held stays readable until the new copy stands
+    /// Copies tables anew; they cannot be read on the target meanwhile
     Resync(TablesAsk),
 }
 
@@ -374,7 +374,7 @@ pub struct TablesList {
 
 /// `sirenia tables pause`, `resume` and `resync`
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(after_help = "The running instance does it, or the next one that runs. Exit code 0: done; 1: not yet.\n\n\
+#[command(after_help = "The running instance does it, or the next one that runs. Exit code 1: it is not done yet.\n\n\
     Examples:\n  sirenia tables resync hasil\n  sirenia tables pause 'log_*' && sirenia tables resume 'log_*'")]
 pub struct TablesAsk {
     /// Names or patterns of the source's tables

@@ -3,14 +3,14 @@
 use crate::cli::args::{TablesAsk, TablesCommand, TablesList};
 use crate::cli::print;
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ops::tables::{self, Wish};
 use crate::target::progress::TableProgress;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Runs the command. Exit code: 0 done; 1 it is not done yet.
+/// Runs the command. Exit code: 0 done, or written down for the next run; 1 it is not done yet.
 pub async fn run(config: Config, command: &TablesCommand) -> Result<u8> {
     match command {
         TablesCommand::List(args) => list(&config, args).await,
@@ -31,8 +31,8 @@ async fn ask(config: &Config, args: &TablesAsk, wish: Wish) -> Result<u8> {
     let done = tables::ask(config, &args.names, wish, Duration::from_secs(args.wait)).await?;
     print(&as_text(&done.tables))?;
     if !done.running {
-        return Err(Error::new(ErrorKind::TargetConflict, "no instance is running that could do it now")
-            .with_hint("the next `sirenia run` does it before it goes on"));
+        tracing::warn!("no instance is running: the next `sirenia run` does it before it goes on");
+        return Ok(0);
     }
     Ok(u8::from(!done.finished))
 }

@@ -52,7 +52,7 @@ pub async fn carry(
     let here = Here { context, states: &states, statement: &stop.statement.position };
     let mut intent = match Intent::of(&here, stop, &server) {
         Ok(intent) => intent,
-        Err(why) => return not_understood(context, stop, &states, why, checkpoint).await,
+        Err(why) => return not_understood(&here, stop, why, checkpoint).await,
     };
     let effects = std::mem::take(&mut intent.effects);
     let names: Vec<TableName> = context.plans.iter().map(|plan| plan.source.name.clone()).collect();
@@ -131,14 +131,8 @@ impl Intent {
 }
 
 /// A statement that cannot be read: as the settings say.
-async fn not_understood(
-    context: &Context,
-    stop: &DdlStop,
-    states: &[TableProgress],
-    why: String,
-    checkpoint: &mut Checkpoint,
-) -> Result<Context> {
-    let statement = &stop.statement;
+async fn not_understood(here: &Here<'_>, stop: &DdlStop, why: String, checkpoint: &mut Checkpoint) -> Result<Context> {
+    let (context, statement) = (here.context, &stop.statement);
     let summary = summary(&statement.sql, &statement.database);
     let refused = |hint: String| {
         Error::new(
@@ -155,10 +149,10 @@ async fn not_understood(
     };
     let mut known: Vec<&TableProgress> = Vec::new();
     for table in &tables {
-        known.extend(states.iter().find(|state| context.same_table(&state.source, table)));
+        known.extend(here.states.iter().find(|state| context.same_table(&state.source, table)));
     }
     let followed: Vec<String> =
-        known.iter().filter(|state| !is_left_out(state)).map(|state| state.source.to_string()).collect();
+        known.iter().filter(|state| !here.passes(state)).map(|state| state.source.to_string()).collect();
     if context.config.ddl.unknown == OnUnknown::Stop && !followed.is_empty() {
         return Err(refused(format!(
             "`sirenia tables resync {}` and `sirenia run` copy it anew behind the statement; \
@@ -170,7 +164,7 @@ async fn not_understood(
     let behind = stop.behind.as_ref().unwrap_or(&statement.position);
     let mut client = context.connect_writer().await?;
     let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
-    let paused = known.iter().filter(|state| !is_left_out(state));
+    let paused = known.iter().filter(|state| !here.passes(state));
     let paused = paused.map(|state| (state.source.clone(), format!("{summary}: {why}"))).collect();
     super::recopy::leave_out(&transaction, context, &context.plans, paused, TableState::Paused).await?;
     let led = Led { statement: summary, inside: stop.behind.is_none() };

@@ -311,7 +311,9 @@ pub(crate) async fn bring_in_line<C: GenericClient + Sync>(
     }
     let targets: Vec<TargetName> = settled.iter().map(|plan| plan.target.clone()).collect();
     let scope = Scope { tables: Some(&targets), before, without_foreign_keys: false };
-    let found = objects::reconcile(client, plans, scope).await?;
+    let mut found = objects::reconcile(client, plans, scope).await?;
+    // columns are as they are to be: one that the source dropped may have been kept
+    found.steps.retain(|step| step.object != ObjectKind::Column);
     tell(&objects::apply(client, &found.steps).await?);
     Ok(())
 }

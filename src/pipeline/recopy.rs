@@ -12,7 +12,7 @@ use super::state::Context;
 use crate::convert::alter::{Alteration, alteration};
 use crate::convert::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident::TableName;
+use crate::ident::{TableName, TargetName};
 use crate::key_graph::KeyGraph;
 use crate::schema::{Catalog, TableSchema};
 use crate::source::catalog;
@@ -20,7 +20,7 @@ use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
 use crate::target::chunk::ChunkWriter;
 use crate::target::progress::{self, TableState};
-use crate::target::{Checkpoint, alter, quarantine, schema_version, tables};
+use crate::target::{Checkpoint, alter, objects, quarantine, schema_version, tables};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -216,6 +216,9 @@ async fn copy(
     let pipeline = renewed.config.pipeline.as_str();
     let target = ChunkWriter::new(renewed.connect_writer().await?, pipeline, renewed.epoch).await?;
     target.begin().await?;
+    // they come back with the copy; until then they would hold its parts against each other
+    let targets: Vec<TargetName> = numbers.iter().map(|at| renewed.plans[*at].target.clone()).collect();
+    objects::drop_foreign_keys(target.client(), &targets).await?;
     for at in &numbers {
         let plan = &renewed.plans[*at];
         if tables::create_tables(target.client(), std::slice::from_ref(plan)).await?.is_empty() {

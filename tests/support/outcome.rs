@@ -139,6 +139,10 @@ fn first_mend(text: &str) -> Option<(usize, Mend, usize)> {
         }
         (_, Some(at)) => {
             let command = &text[at + "sirenia ".len()..];
+            if let Some(end) = command.find('`').filter(|_| text[..at].ends_with('`')) {
+                let arguments = command[..end].split(' ').map(str::to_owned).collect();
+                return Some((at, Mend::Sirenia(arguments), "sirenia ".len() + end));
+            }
             let words: Vec<&str> = command
                 .split(' ')
                 .take_while(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_`,;.:".contains(c)))
