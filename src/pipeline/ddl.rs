@@ -27,12 +27,11 @@ use crate::source::server::{ddl_server, write_position};
 use crate::target::progress::{self, TableProgress, TableState};
 use crate::target::schema_version::{self, Led};
 use crate::target::{
-    Checkpoint, Phase, alter, checkpoint as checkpoints, classify, fence, indexes, quarantine, tables,
+    Checkpoint, GenericClient, Phase, alter, checkpoint as checkpoints, classify, fence, indexes, quarantine, tables,
 };
 use fate::{Fate, Fates};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio_postgres::GenericClient;
 
 /// Carries the statement over. Leaves the context behind it, and moves the checkpoint.
 ///

@@ -37,14 +37,13 @@ use crate::source::server::{ServerFacts, write_position};
 use crate::status::{Phase as Showing, Shared, TableView};
 use crate::target::objects::{self, Applied, ObjectKind, Scope, Step};
 use crate::target::progress::{self, TableState};
-use crate::target::{Phase, checkpoint, classify, control, fence, lease};
+use crate::target::{GenericClient, Phase, checkpoint, classify, control, fence, lease};
 use follow::{Course, Followed, follow};
 use retry::Backoff;
 use shutdown::Shutdown;
 use state::Context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio_postgres::GenericClient;
 
 /// An attempt that lasted this long was no repetition of the failure before it.
 const GOT_SOMEWHERE: Duration = Duration::from_secs(30);

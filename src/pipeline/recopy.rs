@@ -20,11 +20,10 @@ use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
 use crate::target::chunk::ChunkWriter;
 use crate::target::progress::{self, TableState};
-use crate::target::{Checkpoint, alter, objects, quarantine, schema_version, tables};
+use crate::target::{Checkpoint, GenericClient, alter, objects, quarantine, schema_version, tables};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio_postgres::GenericClient;
 
 /// How often a copy begins again because its tables changed under it.
 const TRIES: u32 = 5;

@@ -55,6 +55,8 @@ pub use checkpoint::{Checkpoint, Phase};
 pub use connect::{Connection, connect};
 pub use error::classify;
 pub use lease::{Lease, LeaseKeeper};
+/// A session or a transaction of one, for those who only hand it on.
+pub use tokio_postgres::GenericClient;
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::Serialize;
