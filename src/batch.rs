@@ -250,7 +250,7 @@ struct OpenTransaction {
     start_text: Option<Arc<str>>,
     begin: Mark,
     savepoints: Vec<(String, Mark)>,
-    /// Per table: whether this transaction is in the table's exact copy already.
+    /// Per table: whether this transaction is none of its business: in its exact copy already, or left out.
     covered: Vec<bool>,
 }
 
@@ -300,7 +300,11 @@ impl Batcher {
     /// returns the rollback to apply when slices of it were already handed out.
     pub fn begin(&mut self, start: &BinlogOffset) -> Option<Batch> {
         let rollback = self.rollback();
-        let covered = self.modes.iter().map(|mode| mode.copied_at.as_ref().is_some_and(|at| start < at)).collect();
+        let covered = self
+            .modes
+            .iter()
+            .map(|mode| mode.left_out || mode.copied_at.as_ref().is_some_and(|at| start < at))
+            .collect();
         self.transaction = Some(OpenTransaction {
             start: start.clone(),
             start_text: None,

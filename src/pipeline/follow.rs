@@ -21,6 +21,7 @@ use crate::source::transport::BinlogTransport;
 use crate::status::Phase;
 use crate::target::apply::Writer;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
@@ -41,6 +42,8 @@ pub enum Followed {
     Ddl(Box<DdlStop>),
     /// Somebody asked for a table to be paused or copied anew.
     Requested,
+    /// A copy that is made beside the stream stands.
+    Copied,
 }
 
 /// What a run of the stream needs besides the [`Context`].
@@ -51,6 +54,8 @@ pub struct Course {
     pub until: Option<BinlogOffset>,
     /// How each table takes changes, by plan.
     pub modes: Vec<TableMode>,
+    /// Becomes true when a copy that is made beside the stream stands, which ends the run.
+    pub copied: Option<Arc<AtomicBool>>,
     /// The source as the checkpoint knows it.
     pub identity: SourceIdentity,
 }
@@ -129,19 +134,25 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
                 },
                 _ = retries.tick() => {
                     writer.retry_marked().await?;
+                    if writer.is_in_transaction() {
+                        continue;
+                    }
+                    if course.copied.as_ref().is_some_and(|copied| copied.load(Ordering::Acquire)) {
+                        return Ok(Some(Followed::Copied));
+                    }
                     if writer.asked_for_tables().await? {
-                        return Ok(true);
+                        return Ok(Some(Followed::Requested));
                     }
                 }
             }
         }
-        Ok::<_, Error>(false)
+        Ok::<_, Error>(None)
     };
     let followed = tokio::select! {
         done = reading => done?,
         done = applying => {
-            if done? {
-                Followed::Requested
+            if let Some(followed) = done? {
+                followed
             } else if shutdown.is_raised() { Followed::Shutdown } else { ended(decoding.await)? }
         }
     };

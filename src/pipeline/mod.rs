@@ -39,10 +39,12 @@ use crate::target::objects::{self, Applied, ObjectKind, Scope, Step};
 use crate::target::progress::{self, TableState};
 use crate::target::{GenericClient, Phase, checkpoint, classify, control, fence, lease};
 use follow::{Course, Followed, follow};
+use recopy::Copying;
 use retry::Backoff;
 use shutdown::Shutdown;
 use state::Context;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// An attempt that lasted this long was no repetition of the failure before it.
@@ -183,6 +185,7 @@ async fn work(
         (checkpoint.phase, checkpoint.catch_up_until) = (Phase::CatchUp, Some(until));
     }
     let mut ahead = Ahead::default();
+    let mut copying: Option<Copying> = None;
     loop {
         let followed = match checkpoint.phase {
             Phase::Snapshot => return Err(Error::new(ErrorKind::Bug, "a copy that is done is not done")),
@@ -199,31 +202,39 @@ async fn work(
             Phase::CatchUp => {
                 shared.update(|view| view.phase = Showing::CatchUp);
                 recopy::leave_out_what_waits(&context).await?;
-                let course =
-                    course(&context, &checkpoint, checkpoint.catch_up_until.as_ref().map(|at| &at.binlog)).await?;
+                let until = checkpoint.catch_up_until.as_ref().map(|at| &at.binlog);
+                let course = course(&context, &checkpoint, until, None).await?;
                 tracing::info!(from = %course.from, until = ?course.until, "catching up with what was logged during the copy");
                 follow(&context, course, shutdown).await
             }
             Phase::Follow => {
                 recopy::do_requests(&context).await?;
-                match recopy::copy_waiting(&context, &mut checkpoint).await {
-                    Ok(Some(renewed)) => context = Arc::new(renewed),
-                    Ok(None) => {}
-                    Err(error) if error.kind() == ErrorKind::TooManyRefused => {
-                        recopy::pause(&context, &error).await?;
-                        continue;
+                if copying.is_none() {
+                    copying = Copying::begin(&context).await?;
+                }
+                // a run to an end waits; else the stream goes on until the copy stands
+                if let Some(copied) = copying.take_if(|copying| once || copying.done().load(Ordering::Acquire)) {
+                    match copied.hand_over(&context, &mut checkpoint).await {
+                        Ok(Some(renewed)) => context = Arc::new(renewed),
+                        Ok(None) => {}
+                        Err(error) if error.kind() == ErrorKind::TooManyRefused => {
+                            recopy::pause(&context, &error).await?;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
                     }
-                    Err(error) => return Err(error),
                 }
                 show(&context, &checkpoint).await?;
                 shared.update(|view| view.phase = Showing::Streaming);
                 tracing::info!(position = %checkpoint.position, "following the source");
-                let course = course(&context, &checkpoint, until.as_ref()).await?;
+                let done = copying.as_ref().map(Copying::done);
+                let course = course(&context, &checkpoint, until.as_ref(), done).await?;
                 follow(&context, course, shutdown).await
             }
         };
         let followed = match followed {
             Err(error) if error.kind() == ErrorKind::TooManyRefused => {
+                copying = None;
                 recopy::pause(&context, &error).await?;
                 checkpoint = reload(&context).await?;
                 continue;
@@ -239,13 +250,15 @@ async fn work(
                 checkpoint = reload(&context).await?;
             }
             Followed::Ddl(stop) => {
+                copying = None; // its tables are locked, and it would be of before the statement
                 checkpoint = reload(&context).await?;
                 context = Arc::new(ddl::carry(&context, &stop, &mut ahead, &mut checkpoint).await?);
             }
             Followed::Requested => {
+                copying = None;
                 checkpoint = reload(&context).await?;
-                recopy::do_requests(&context).await?;
             }
+            Followed::Copied => checkpoint = reload(&context).await?,
         }
     }
 }
@@ -272,6 +285,7 @@ async fn course(
     context: &Context,
     checkpoint: &crate::target::Checkpoint,
     until: Option<&BinlogOffset>,
+    copied: Option<Arc<AtomicBool>>,
 ) -> Result<Course> {
     let client = context.connect_writer().await?;
     let states = progress::load_tables(&*client, &context.config.pipeline).await?;
@@ -290,6 +304,7 @@ async fn course(
         from: checkpoint.position.clone(),
         until: until.map(|until| furthest.map_or(until, |at| at.max(until)).clone()),
         modes,
+        copied,
         identity: checkpoint.source_identity.clone(),
     })
 }
@@ -309,7 +324,11 @@ pub(crate) async fn bring_in_line<C: GenericClient + Sync>(
         return Ok(());
     }
     let targets: Vec<TargetName> = settled.iter().map(|plan| plan.target.clone()).collect();
-    let scope = Scope { tables: Some(&targets), before, without_foreign_keys: false };
+    make(client, plans, Scope { tables: Some(&targets), before, without_foreign_keys: false }).await
+}
+
+/// Makes what the tables in scope lack, but for columns.
+async fn make<C: GenericClient + Sync>(client: &C, plans: &[Arc<TablePlan>], scope: Scope<'_>) -> Result<()> {
     let mut found = objects::reconcile(client, plans, scope).await?;
     // columns are as they are to be: one that the source dropped may have been kept
     found.steps.retain(|step| step.object != ObjectKind::Column);

@@ -1,29 +1,39 @@
 //! Tables that are copied anew, or for the first time, when the stream is under way already.
 //!
 //! Such a table's changes are left out of the stream until a copy of it stands, read whole from one consistent view at a
-//! known position. Copy, position and the schema of that moment commit together, in place of what the table held; from there
-//! on the stream skips, for this table, what lies before the position. The stream waits while the copy is made. Where the
-//! source does not log what foreign keys do, the tables that they lead to are copied in the same view: what a left out parent
-//! did to its children was left out too.
+//! known position. The copy is made beside the stream, in a transaction of its own; at the end the stream stops at a commit,
+//! and copy, position and the tables' schema of that moment are committed together, in place of what the tables held. Then
+//! the log is read again from the view's position on, for these tables: all others skip what they have. So no DDL may lie
+//! between: a statement that comes meanwhile has the copy begin anew. Where the source does not log what foreign keys do, the
+//! tables that they lead to are copied in the same view: what a left out parent did to its children was left out too.
 
 use super::bootstrap::plans_of;
+use super::ddl::is_left_out;
 use super::snapshot::copy_view;
 use super::state::Context;
 use crate::convert::alter::{Alteration, alteration};
 use crate::convert::plan::TablePlan;
+use crate::convert::sanitize::Total;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{TableName, TargetName};
 use crate::key_graph::KeyGraph;
+use crate::position::Position;
 use crate::schema::{Catalog, TableSchema};
 use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
 use crate::target::chunk::ChunkWriter;
+use crate::target::objects::Scope;
 use crate::target::progress::{self, TableState};
-use crate::target::{Checkpoint, GenericClient, alter, objects, quarantine, schema_version, tables};
+use crate::target::{
+    Checkpoint, GenericClient, alter, checkpoint as checkpoints, classify, fence, objects, quarantine, schema_version,
+    tables,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tokio::task::JoinHandle;
 
 /// How often a copy begins again because its tables changed under it.
 const TRIES: u32 = 5;
@@ -55,6 +65,9 @@ pub async fn leave_out<C: GenericClient + Sync>(
     }
     for (name, why) in &all {
         progress::leave_out(client, &context.config.pipeline, name, state, why).await?;
+        if state == TableState::Pending {
+            quarantine::forget(client, &context.config.pipeline, name).await?;
+        }
         let then = if state == TableState::Paused { "paused" } else { "will be copied anew" };
         tracing::warn!(table = %name, "{then}: {why}");
     }
@@ -72,13 +85,13 @@ pub async fn do_requests(context: &Context) -> Result<()> {
     if requests.is_empty() {
         return Ok(());
     }
-    let transaction = crate::target::fence::begin(&mut client, pipeline, context.epoch).await?;
+    let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
     for (what, state) in [("pause", TableState::Paused), ("resync", TableState::Pending)] {
         let asked = requests.iter().filter(|(_, wish)| wish == what);
         let asked = asked.map(|(table, _)| (table.clone(), "an operator asked for it".to_owned())).collect();
         leave_out(&transaction, context, &context.plans, asked, state).await?;
     }
-    transaction.commit().await.map_err(|error| crate::target::classify(error, "leaving tables out"))
+    transaction.commit().await.map_err(|error| classify(error, "leaving tables out"))
 }
 
 /// Pauses the table of which too many rows are refused; the others go on.
@@ -88,13 +101,13 @@ pub async fn do_requests(context: &Context) -> Result<()> {
 pub async fn pause(context: &Context, error: &Error) -> Result<()> {
     let pipeline = context.config.pipeline.as_str();
     let mut client = context.connect_writer().await?;
-    let transaction = crate::target::fence::begin(&mut client, pipeline, context.epoch).await?;
+    let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
     let names = context.plans.iter().map(|plan| &plan.source.name);
     let refused = names.filter(|name| error.code() == Some(&name.to_string()));
     let refused = refused.map(|name| (name.clone(), error.to_string())).collect();
     leave_out(&transaction, context, &context.plans, refused, TableState::Paused).await?;
     tracing::error!(hint = error.hint().unwrap_or_default(), "{error}");
-    transaction.commit().await.map_err(|error| crate::target::classify(error, "pausing a table"))
+    transaction.commit().await.map_err(|error| classify(error, "pausing a table"))
 }
 
 /// At the end of a run to an end: tables that are paused have not arrived.
@@ -115,24 +128,135 @@ pub async fn refuse_paused(context: &Context) -> Result<()> {
         )))
 }
 
-/// Copies the tables that wait for it. Returns the context with their schema of now; none when there was nothing to copy.
-///
-/// # Errors
-/// Those of both servers and of the converter; nothing of a copy that fails remains.
-pub async fn copy_waiting(context: &Context, checkpoint: &mut Checkpoint) -> Result<Option<Context>> {
-    let client = context.connect_writer().await?;
-    let states = progress::load_tables(&*client, &context.config.pipeline).await?;
-    drop(client);
-    let waiting: Vec<TableName> =
-        states.into_iter().filter(|state| state.state == TableState::Pending).map(|state| state.source).collect();
-    if waiting.is_empty() {
-        return Ok(None);
+/// A copy that is under way beside the stream. Dropped, it is undone.
+pub struct Copying {
+    task: JoinHandle<Result<Option<Copied>>>,
+    done: Arc<AtomicBool>,
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.task.abort();
     }
+}
+
+/// Says so when the copy has ended, however it did.
+struct Finished(Arc<AtomicBool>);
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A copy that stands and is not committed yet.
+struct Copied {
+    /// The session with the open transaction.
+    target: ChunkWriter,
+    /// Where the view stood.
+    position: Position,
+    /// The tables as they were then.
+    tables: Vec<TableSchema>,
+    /// What became of them.
+    plans: Vec<Arc<TablePlan>>,
+    totals: Vec<Total>,
+    started: Instant,
+}
+
+impl Copying {
+    /// Begins to copy the tables that wait for it; none when none does.
+    ///
+    /// # Errors
+    /// Those of the target.
+    pub async fn begin(context: &Arc<Context>) -> Result<Option<Self>> {
+        let pipeline = context.config.pipeline.as_str();
+        let mut client = context.connect_writer().await?;
+        let states = progress::load_tables(&*client, pipeline).await?;
+        let waiting: Vec<_> = states.into_iter().filter(|state| state.state == TableState::Pending).collect();
+        if waiting.is_empty() {
+            return Ok(None);
+        }
+        // they come back with the copy; until then they would hold its parts against each other, and the stream up
+        let targets: Vec<TargetName> = waiting.iter().map(|table| table.target.clone()).collect();
+        let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
+        objects::drop_foreign_keys(&transaction, &targets).await?;
+        transaction.commit().await.map_err(|error| classify(error, "dropping foreign keys"))?;
+        let names = waiting.into_iter().map(|table| table.source).collect();
+        let done = Arc::new(AtomicBool::new(false));
+        let (context, finished) = (Arc::clone(context), Finished(Arc::clone(&done)));
+        let task = tokio::spawn(async move {
+            let _finished = finished;
+            copy_waiting(&context, names).await
+        });
+        Ok(Some(Self { task, done }))
+    }
+
+    /// Becomes true when the copy stands, or has failed.
+    #[must_use]
+    pub fn done(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.done)
+    }
+
+    /// Waits until it stands and commits it, where the stream stands still: the tables are followed from the view's position
+    /// on. If the stream is past that, it goes back, and all other tables skip what they have. Returns the context with the
+    /// tables' schema as it was in the view; none when the tables are gone.
+    ///
+    /// # Errors
+    /// Those of both servers and of the converter; nothing of a copy that fails remains.
+    pub async fn hand_over(mut self, context: &Context, checkpoint: &mut Checkpoint) -> Result<Option<Context>> {
+        let copied = (&mut self.task).await;
+        let copied = copied.map_err(|panic| Error::new(ErrorKind::Bug, "a copy panicked").with_source(panic))??;
+        let Some(Copied { target, position, tables, plans: planned, totals, started }) = copied else {
+            return Ok(None);
+        };
+        let pipeline = context.config.pipeline.as_str();
+        let mut catalog = context.catalog.clone();
+        catalog.tables.retain(|known| !tables.iter().any(|table| table.name == known.name));
+        catalog.tables.extend(tables);
+        catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        let plans = plans_of(&catalog, &context.config)?;
+        let renewed = context.behind(catalog, plans, context.inside.clone());
+        let client = target.client();
+        let (mut numbers, mut settled) = (Vec::new(), Vec::new());
+        for (number, plan) in renewed.plans.iter().enumerate() {
+            let Some(copied) = planned.iter().find(|copied| copied.source.name == plan.source.name) else { continue };
+            if copied.shape() != plan.shape() {
+                return Err(Error::new(ErrorKind::SourceUnavailable, format!("{} changes", plan.source.name)));
+            }
+            progress::set_state(client, pipeline, &plan.source.name, TableState::Ready).await?;
+            progress::set_shape(client, pipeline, &plan.source.name, &plan.shape()).await?;
+            numbers.push(number);
+            settled.push(Arc::clone(plan));
+        }
+        settled.extend(follow_types(context, &renewed, &numbers, client).await?);
+        super::bring_in_line(client, &context.plans, &renewed.plans, &settled).await?;
+        checkpoint.schema_version =
+            schema_version::renew(client, pipeline, checkpoint.schema_version, &renewed.catalog).await?;
+        if position.binlog < checkpoint.position.binlog {
+            for state in progress::load_tables(client, pipeline).await? {
+                let copied = planned.iter().any(|plan| plan.source.name == state.source);
+                let ahead = state.exact_position.as_ref().is_some_and(|at| at.binlog >= checkpoint.position.binlog);
+                if !copied && !ahead && !is_left_out(&state) {
+                    progress::set_exact(client, pipeline, &state.source, &checkpoint.position).await?;
+                }
+            }
+            checkpoints::step_in(client, pipeline, &checkpoint.position, &position).await?;
+            checkpoint.position = position;
+        }
+        target.commit().await?;
+        renewed.count_sanitized(&totals);
+        let names: Vec<String> = planned.iter().map(|plan| plan.source.name.to_string()).collect();
+        tracing::info!(tables = names.join(", "), seconds = started.elapsed().as_secs_f32(), "copied anew");
+        Ok(Some(renewed))
+    }
+}
+
+async fn copy_waiting(context: &Context, waiting: Vec<TableName>) -> Result<Option<Copied>> {
     let mut tries = 1;
     loop {
         let mut conn = connect_source(&context.source).await?;
         let now = catalog::read_settled(&mut conn, context.facts.flavor, &context.config.mapping).await?;
-        let copied = copy(context, checkpoint, &now, &waiting).await;
+        let copied = copy(context, &now, &waiting).await;
         let after = catalog::read(&mut conn, context.facts.flavor, &context.config.mapping).await?;
         let _ = conn.disconnect().await;
         let same = waiting.iter().all(|table| alike(now.table(table), after.table(table)));
@@ -179,71 +303,47 @@ pub fn alike(a: Option<&TableSchema>, b: Option<&TableSchema>) -> bool {
     catalog::agree(&one(a), &one(b))
 }
 
-async fn copy(
-    context: &Context,
-    checkpoint: &mut Checkpoint,
-    now: &Catalog,
-    waiting: &[TableName],
-) -> Result<Option<Context>> {
+async fn copy(context: &Context, now: &Catalog, waiting: &[TableName]) -> Result<Option<Copied>> {
     let there: Vec<usize> = (0..now.tables.len()).filter(|at| waiting.contains(&now.tables[*at].name)).collect();
     if there.is_empty() {
         return Ok(None); // they are gone; the stream will come to that
     }
     let started = Instant::now();
     let mut view = open_exact(&context.source, &context.facts, now, &there).await?;
+    let position = view.position.clone();
     // what changed between the reading and the view is in neither
     let mut conn = connect_source(&context.source).await?;
     let after = catalog::read(&mut conn, context.facts.flavor, &context.config.mapping).await?;
     let _ = conn.disconnect().await;
-    if let Some(changed) = there.iter().find(|at| !alike(Some(&now.tables[**at]), after.table(&now.tables[**at].name)))
-    {
-        let name = &now.tables[*changed].name;
-        return Err(Error::new(ErrorKind::SourceUnavailable, format!("{name} changes")));
+    let tables: Vec<TableSchema> = there.iter().map(|at| now.tables[*at].clone()).collect();
+    if let Some(changed) = tables.iter().find(|table| !alike(Some(table), after.table(&table.name))) {
+        return Err(Error::new(ErrorKind::SourceUnavailable, format!("{} changes", changed.name)));
     }
     let mut catalog = context.catalog.clone();
-    for at in &there {
-        let table = &now.tables[*at];
-        catalog.tables.retain(|known| known.name != table.name);
-        catalog.tables.push(table.clone());
-    }
+    catalog.tables.retain(|known| !tables.iter().any(|table| table.name == known.name));
+    catalog.tables.extend(tables.iter().cloned());
     catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
     let plans = plans_of(&catalog, &context.config)?;
     let renewed = context.behind(catalog, plans, context.inside.clone());
-    let numbers: Vec<usize> = (0..renewed.plans.len())
-        .filter(|at| there.iter().any(|there| now.tables[*there].name == renewed.plans[*at].source.name))
-        .collect();
+    let copied = |at: &usize| tables.iter().any(|table| table.name == renewed.plans[*at].source.name);
+    let numbers: Vec<usize> = (0..renewed.plans.len()).filter(copied).collect();
+    let plans: Vec<Arc<TablePlan>> = numbers.iter().map(|at| Arc::clone(&renewed.plans[*at])).collect();
     let pipeline = renewed.config.pipeline.as_str();
     let target = ChunkWriter::new(renewed.connect_writer().await?, pipeline, renewed.epoch).await?;
     target.begin().await?;
-    // they come back with the copy; until then they would hold its parts against each other
-    let targets: Vec<TargetName> = numbers.iter().map(|at| renewed.plans[*at].target.clone()).collect();
-    objects::drop_foreign_keys(target.client(), &targets).await?;
-    for at in &numbers {
-        let plan = &renewed.plans[*at];
+    for plan in &plans {
         if tables::create_tables(target.client(), std::slice::from_ref(plan)).await?.is_empty() {
             alter::empty(target.client(), &plan.target).await?;
             alter::realign(target.client(), plan).await?;
         }
-        quarantine::forget(target.client(), pipeline, &plan.source.name).await?;
     }
     let totals = copy_view(&renewed, &target, &mut view, &numbers).await?;
-    let mut settled = Vec::new();
-    for at in &numbers {
-        let plan = &renewed.plans[*at];
-        progress::set_state(target.client(), pipeline, &plan.source.name, TableState::Ready).await?;
-        progress::set_shape(target.client(), pipeline, &plan.source.name, &plan.shape()).await?;
-        settled.push(Arc::clone(plan));
-    }
-    settled.extend(follow_types(context, &renewed, &numbers, target.client()).await?);
-    super::bring_in_line(target.client(), &context.plans, &renewed.plans, &settled).await?;
-    checkpoint.schema_version =
-        schema_version::renew(target.client(), pipeline, checkpoint.schema_version, &renewed.catalog).await?;
-    target.commit().await?;
     view.close().await?;
-    renewed.count_sanitized(&totals);
-    let names: Vec<String> = settled.iter().map(|plan| plan.source.name.to_string()).collect();
-    tracing::info!(tables = names.join(", "), seconds = started.elapsed().as_secs_f32(), "copied anew");
-    Ok(Some(renewed))
+    // the stream need not wait for these
+    let targets: Vec<TargetName> = plans.iter().map(|plan| plan.target.clone()).collect();
+    let scope = Scope { tables: Some(&targets), before: &context.plans, without_foreign_keys: true };
+    super::make(target.client(), &renewed.plans, scope).await?;
+    Ok(Some(Copied { target, position, tables, plans, totals, started }))
 }
 
 /// Leaves out, with the tables that wait for a copy since DDL came between, those that they lead to. At the end of a copy.
@@ -259,7 +359,7 @@ pub async fn leave_out_what_waits(context: &Context) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
-    let transaction = crate::target::fence::begin(&mut client, pipeline, context.epoch).await?;
+    let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
     leave_out(&transaction, context, &context.plans, waiting, TableState::Pending).await?;
-    transaction.commit().await.map_err(|error| crate::target::classify(error, "leaving tables out"))
+    transaction.commit().await.map_err(|error| classify(error, "leaving tables out"))
 }

@@ -222,12 +222,18 @@ impl Writer {
         Ok(Some(counts))
     }
 
-    /// Whether somebody asked for a table to be paused or copied anew; not while a transaction is open.
+    /// Whether a part of a source transaction is applied and the rest is to come.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Whether somebody asked for a table to be paused or copied anew.
     ///
     /// # Errors
     /// Those of the connection.
     pub async fn asked_for_tables(&self) -> Result<bool> {
-        Ok(!self.in_transaction && !progress::requested(&*self.client, &self.pipeline).await?.is_empty())
+        Ok(!progress::requested(&*self.client, &self.pipeline).await?.is_empty())
     }
 
     /// What was changed to fit in the batches that were committed since the last call.
