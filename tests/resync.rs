@@ -203,28 +203,30 @@ async fn drops_by_the_settings(kind: SourceKind) {
     assert_eq!(replicator.terminate().await.0, 0);
 }
 
-/// The stream goes on while a table is copied, and DDL that comes meanwhile has the copy begin anew.
+/// The stream goes on while a table is copied (here for as long as somebody reads it), and DDL that comes meanwhile has the
+/// copy begin anew.
 async fn beside_the_stream(kind: SourceKind) {
     let world = plain(kind).await;
-    many_rows(&world, 15).await;
     let mut replicator = world.replicate(&[]);
     world.caught_up().await;
-    let (pending, others) = (
-        "SELECT state = 'pending' FROM sirenia.table_state WHERE source_table = 'hasil'",
-        "SELECT EXISTS (SELECT 1 FROM catatan WHERE isi = 'sela')",
-    );
+    let reader = world.target().await;
+    reader.batch_execute("BEGIN; SELECT count(*) FROM hasil").await.unwrap();
     let (code, ..) = world.output(&["tables", "resync", "hasil", "--wait", "0"]);
     assert_eq!(code, 1);
+    let pending = "SELECT state = 'pending' FROM sirenia.table_state WHERE source_table = 'hasil'";
     let mut watch = Watch::new(&world);
     watch.until_true("the copy has begun", pending).await;
     world.run(&["INSERT INTO catatan VALUES ('sela', 1)", "INSERT INTO hasil (nilai) VALUES (77)"]).await;
-    watch.until_true("another table goes on", others).await;
+    watch.until_true("another table goes on", "SELECT EXISTS (SELECT 1 FROM catatan WHERE isi = 'sela')").await;
     let still: bool = world.target().await.query_one(pending, &[]).await.unwrap().get(0);
-    assert!(still, "the copy was done before it could be seen that the stream goes on");
+    assert!(still, "copied under the reader's hands");
     world
         .run(&["ALTER TABLE catatan ADD COLUMN m INT DEFAULT 4", "ALTER TABLE hasil ADD COLUMN m INT DEFAULT 5"])
         .await;
     world.run(&["INSERT INTO hasil (nilai) VALUES (78)", "DELETE FROM pasien WHERE id = 3"]).await;
+    let column = "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = 'catatan'::regclass AND attname = 'm')";
+    watch.until_true("DDL goes on", column).await;
+    reader.batch_execute("COMMIT").await.unwrap();
     world.caught_up().await;
     assert_equal(&world).await;
     assert_eq!(replicator.terminate().await.0, 0);

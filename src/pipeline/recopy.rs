@@ -24,7 +24,7 @@ use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
 use crate::target::chunk::ChunkWriter;
 use crate::target::objects::Scope;
-use crate::target::progress::{self, TableState};
+use crate::target::progress::{self, TableProgress, TableState};
 use crate::target::{
     Checkpoint, GenericClient, alter, checkpoint as checkpoints, classify, fence, objects, quarantine, schema_version,
     tables,
@@ -170,23 +170,17 @@ impl Copying {
     /// Those of the target.
     pub async fn begin(context: &Arc<Context>) -> Result<Option<Self>> {
         let pipeline = context.config.pipeline.as_str();
-        let mut client = context.connect_writer().await?;
-        let states = progress::load_tables(&*client, pipeline).await?;
-        let waiting: Vec<_> = states.into_iter().filter(|state| state.state == TableState::Pending).collect();
+        let client = context.connect_writer().await?;
+        let mut waiting = progress::load_tables(&*client, pipeline).await?;
+        waiting.retain(|state| state.state == TableState::Pending);
         if waiting.is_empty() {
             return Ok(None);
         }
-        // they come back with the copy; until then they would hold its parts against each other, and the stream up
-        let targets: Vec<TargetName> = waiting.iter().map(|table| table.target.clone()).collect();
-        let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
-        objects::drop_foreign_keys(&transaction, &targets).await?;
-        transaction.commit().await.map_err(|error| classify(error, "dropping foreign keys"))?;
-        let names = waiting.into_iter().map(|table| table.source).collect();
         let done = Arc::new(AtomicBool::new(false));
         let (context, finished) = (Arc::clone(context), Finished(Arc::clone(&done)));
         let task = tokio::spawn(async move {
             let _finished = finished;
-            copy_waiting(&context, names).await
+            copy_waiting(&context, waiting).await
         });
         Ok(Some(Self { task, done }))
     }
@@ -251,7 +245,14 @@ impl Copying {
     }
 }
 
-async fn copy_waiting(context: &Context, waiting: Vec<TableName>) -> Result<Option<Copied>> {
+async fn copy_waiting(context: &Context, waiting: Vec<TableProgress>) -> Result<Option<Copied>> {
+    // they come back with the copy; until then they would hold its parts against each other, and the stream up
+    let targets: Vec<TargetName> = waiting.iter().map(|table| table.target.clone()).collect();
+    let mut client = context.connect_writer().await?;
+    let transaction = fence::begin(&mut client, &context.config.pipeline, context.epoch).await?;
+    objects::drop_foreign_keys(&transaction, &targets).await?;
+    transaction.commit().await.map_err(|error| classify(error, "dropping foreign keys"))?;
+    let waiting: Vec<TableName> = waiting.into_iter().map(|table| table.source).collect();
     let mut tries = 1;
     loop {
         let mut conn = connect_source(&context.source).await?;
