@@ -236,7 +236,10 @@ async fn set_up(client: &Client) -> Result<()> {
          SET jit = off;
          SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
           WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout',
-                         'idle_session_timeout', 'transaction_timeout')"
+                         'idle_session_timeout', 'transaction_timeout');
+         -- a session that we have left lets go of its locks at once, even while it works or waits
+         SELECT pg_catalog.set_config(name, '1000', false) FROM pg_catalog.pg_settings
+          WHERE name = 'client_connection_check_interval'"
     );
     client.batch_execute(&settings).await.map_err(on("setting up a session on the target"))
 }
