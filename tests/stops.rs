@@ -372,10 +372,15 @@ async fn other_settings_than_it_began_with(kind: SourceKind) {
     for change in ["exclude_columns = [\"nilai\"]", "rows = \"id > 1\"", "rename_columns = { nilai = \"hasil\" }"] {
         world.config = format!("{config}[tables.rules.hasil]\n{change}\n");
         let stop = world.run_to_end(&["--once"]).await;
-        stop.assert_stops(&["settings of table", "lab.hasil", "copied as", "reset --yes"]);
+        let report = stop.assert_stops(&["settings of table", "lab.hasil", "copied as", "tables resync lab.hasil"]);
+        world.mend_on_target(&report).await;
+        world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 7)"]).await;
+        assert_eq!(world.run_to_end(&["--once"]).await.code, 0, "{change}");
     }
+    let renamed = "SELECT hasil FROM hasil LIMIT 1";
+    world.target().await.query_one(renamed, &[]).await.expect("the column has its new name");
     world.config = config;
-    world.run(&["INSERT INTO hasil (pasien_id, nilai) VALUES (1, 7)"]).await;
+    assert_eq!(world.output(&["tables", "resync", "hasil"]).0, 0);
     world.assert_once_equal().await;
 }
 

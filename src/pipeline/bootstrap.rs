@@ -124,7 +124,7 @@ async fn resume(
     stored.tables.retain(|table| config.mapping.includes(&table.name));
     check(context, conn, &stored, true).await?;
     context.plans = plans_of(&stored, &config)?;
-    refuse_other_shapes(client, pipeline, &context.plans).await?;
+    refuse_other_shapes(client, pipeline, &context.plans, checkpoint.phase).await?;
     // a copy that has begun is of the tables that it began with
     let added = match checkpoint.phase {
         Phase::Snapshot => Vec::new(),
@@ -216,14 +216,27 @@ async fn check_log(context: &Context, conn: &mut Conn, known: &SourceIdentity) -
 }
 
 /// Rows that are on the target already were made by the settings of then; new ones must be made alike.
-async fn refuse_other_shapes(client: &Connection, pipeline: &str, plans: &[Arc<TablePlan>]) -> Result<()> {
+async fn refuse_other_shapes(
+    client: &Connection,
+    pipeline: &str,
+    plans: &[Arc<TablePlan>],
+    phase: Phase,
+) -> Result<()> {
     let tables = progress::load_tables(&**client, pipeline).await?;
-    for plan in plans {
+    let requested = progress::requested(&**client, pipeline).await?;
+    // but for those that are about to be copied anew
+    let copied_anew = |name: &TableName| {
+        phase != Phase::Snapshot && requested.iter().any(|(table, what)| table == name && what == "resync")
+    };
+    for plan in plans.iter().filter(|plan| !copied_anew(&plan.source.name)) {
         let Some(table) = tables.iter().find(|table| table.source == plan.source.name) else { continue };
         if table.shape != plan.shape() && table.state != TableState::Pending {
             return Err(Error::new(ErrorKind::Config, format!("the settings of table {} have changed", table.source))
                 .detail(format!("copied as {}\nnow       {}", table.shape, plan.shape()))
-                .with_hint("set [tables] and [types] back, or copy anew: `sirenia reset --yes` and `sirenia run`"));
+                .with_hint(format!(
+                    "`sirenia tables resync {}` has `sirenia run` copy it anew under them; or set [tables] and [types] back",
+                    table.source
+                )));
         }
     }
     Ok(())

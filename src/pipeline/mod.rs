@@ -184,6 +184,7 @@ async fn work(
         checkpoint::set_phase(&mut client, pipeline, epoch, Phase::CatchUp, Some(&until)).await?;
         (checkpoint.phase, checkpoint.catch_up_until) = (Phase::CatchUp, Some(until));
     }
+    recopy::do_requests(&context).await?;
     let mut ahead = Ahead::default();
     let mut copying: Option<Copying> = None;
     loop {
