@@ -131,6 +131,8 @@ async fn paused_and_resumed(kind: SourceKind) {
         world.target().await.query_one(sql, &[]).await.unwrap().get(0)
     };
     assert_eq!(paused, if kind == SourceKind::MySql { 1 } else { 2 }, "with the child whose cascades are not logged");
+    let (code, out, _) = world.output(&["verify", "--tables", "pasien"]);
+    assert!(code == 1 && out.contains("paused: an operator asked for it"), "{code} {out}");
     let (code, _, err) = world.output(&["tables", "resume", "pasien"]);
     assert_eq!(code, 0, "{err}");
     load.end().await;

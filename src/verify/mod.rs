@@ -24,15 +24,18 @@ pub mod settle;
 use crate::config::Config;
 use crate::convert::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ident::TableName;
 use crate::mapping;
 use crate::pipeline::bootstrap::plans_of;
+use crate::pipeline::ddl;
 use crate::pipeline::state::{identity_of, source_config, target_config};
 use crate::source::server::ServerFacts;
 use crate::source::snapshot::groups::chunk_key;
 use crate::source::{catalog, connect as source_connect};
-use crate::target::{Phase, checkpoint, control, lease, schema_version};
+use crate::target::{Phase, checkpoint, control, lease, progress, schema_version};
 use report::{Method, Progress, Report, TableReport, Tally, Verdict};
 use session::Session;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -65,8 +68,8 @@ impl Default for Options {
 /// connections. A table that cannot be compared is no error: it stands in the report.
 pub async fn run(config: Arc<Config>, options: Options, progress: Arc<Progress>) -> Result<Report> {
     let started = Instant::now();
-    let (facts, plans, running) = prepare(&config, &options).await?;
-    let (facts, plans) = (Arc::new(facts), Arc::new(plans));
+    let Prepared { facts, plans, left_out, running } = prepare(&config, &options).await?;
+    let (facts, plans, left_out) = (Arc::new(facts), Arc::new(plans), Arc::new(left_out));
     progress.tables.store(plans.len() as u64, Ordering::Relaxed);
     let estimate = plans.iter().map(|plan| plan.source.estimated_rows).sum();
     progress.rows_estimated.store(estimate, Ordering::Relaxed);
@@ -78,11 +81,15 @@ pub async fn run(config: Arc<Config>, options: Options, progress: Arc<Progress>)
     for _ in 0..WORKERS.min(plans.len()) {
         let (config, options, facts) = (Arc::clone(&config), options.clone(), Arc::clone(&facts));
         let (plans, queue, progress) = (Arc::clone(&plans), Arc::clone(&queue), Arc::clone(&progress));
+        let left_out = Arc::clone(&left_out);
         workers.spawn(async move {
             let mut done = Vec::new();
             let mut session = Session::open(&config, Arc::clone(&facts), options.patience).await?;
             while let Some(at) = queue.0.get(queue.1.fetch_add(1, Ordering::Relaxed)) {
-                let report = table(&mut session, &plans[*at], options.counts, &progress).await?;
+                let report = match left_out.get(&plans[*at].source.name) {
+                    Some(why) => report_of(&plans[*at], Method::Count, Tally::default(), Some(why.clone())),
+                    None => table(&mut session, &plans[*at], options.counts, &progress).await?,
+                };
                 if report.error.is_some() {
                     // what was under way on the connections is of no more use
                     session = Session::open(&config, Arc::clone(&facts), options.patience).await?;
@@ -105,8 +112,19 @@ pub async fn run(config: Arc<Config>, options: Options, progress: Arc<Progress>)
     Ok(Report::new(&config.pipeline, running, started.elapsed().as_secs_f64(), tables))
 }
 
-/// The source's facts, the tables to compare, whether an instance is running.
-async fn prepare(config: &Config, options: &Options) -> Result<(ServerFacts, Vec<Arc<TablePlan>>, bool)> {
+/// What a comparison begins with.
+struct Prepared {
+    /// The source's facts.
+    facts: ServerFacts,
+    /// The tables to compare.
+    plans: Vec<Arc<TablePlan>>,
+    /// Those whose changes are left out until they are copied (anew), and why.
+    left_out: HashMap<TableName, String>,
+    /// Whether an instance is running.
+    running: bool,
+}
+
+async fn prepare(config: &Config, options: &Options) -> Result<Prepared> {
     let pipeline = &config.pipeline;
     let target = crate::target::connect(&target_config(config), "sirenia verify").await?;
     let checkpoint = match control::version(&*target).await? {
@@ -127,6 +145,13 @@ async fn prepare(config: &Config, options: &Options) -> Result<(ServerFacts, Vec
     }
     let (_, mut stored) = schema_version::load(&*target, pipeline, checkpoint.schema_version).await?;
     let running = lease::is_held(&*target, pipeline).await?;
+    let mut states = progress::load_tables(&*target, pipeline).await?;
+    states.retain(ddl::is_left_out);
+    let why = |state: progress::TableProgress| {
+        let reason = state.error.map(|error| format!(": {error}")).unwrap_or_default();
+        (state.source, format!("{}{reason}", state.state.as_str()))
+    };
+    let left_out = states.into_iter().map(why).collect();
     drop(target);
     let mut conn = source_connect::connect(&source_config(config)).await?;
     let facts = ServerFacts::read(&mut conn).await?;
@@ -147,7 +172,7 @@ async fn prepare(config: &Config, options: &Options) -> Result<(ServerFacts, Vec
     plans.retain(|plan| {
         options.tables.is_empty() || options.tables.iter().any(|pattern| mapping::matches(pattern, &plan.source.name))
     });
-    Ok((facts, plans, running))
+    Ok(Prepared { facts, plans, left_out, running })
 }
 
 async fn table(session: &mut Session, plan: &Arc<TablePlan>, counts: bool, progress: &Progress) -> Result<TableReport> {
@@ -166,8 +191,13 @@ async fn table(session: &mut Session, plan: &Arc<TablePlan>, counts: bool, progr
         }
         Err(error) => return Err(error),
     };
+    Ok(report_of(plan, method, tally, error))
+}
+
+/// A table's report; with an error it was not compared.
+fn report_of(plan: &TablePlan, method: Method, tally: Tally, error: Option<String>) -> TableReport {
     let (source, target) = (plan.source.name.to_string(), plan.target.to_string());
-    Ok(TableReport { source, target, method, tally, error, verdict: Verdict::Equal }.judged())
+    TableReport { source, target, method, tally, error, verdict: Verdict::Equal }.judged()
 }
 
 /// Whether other tables can still be compared.
