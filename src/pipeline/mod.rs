@@ -296,7 +296,7 @@ pub(crate) async fn bring_in_line<C: GenericClient + Sync>(
         return Ok(());
     }
     let targets: Vec<TargetName> = settled.iter().map(|plan| plan.target.clone()).collect();
-    let scope = Scope { tables: Some(&targets), before, without_foreign_keys: false };
+    let scope = Scope { tables: Some(&targets), before, ..Scope::default() };
     let found = objects::reconcile(client, plans, scope).await?;
     tell(&objects::apply(client, &found.steps).await?);
     Ok(())

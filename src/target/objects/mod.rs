@@ -151,6 +151,8 @@ pub struct Scope<'a> {
     pub before: &'a [Arc<TablePlan>],
     /// Whether foreign keys are left out.
     pub without_foreign_keys: bool,
+    /// Whether foreign keys have their own actions, as from the cutover on, in place of the deferred ones of following.
+    pub acting: bool,
 }
 
 impl Scope<'_> {
