@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cases;
+mod cutover;
 mod ddl;
 mod filters;
 mod fuzz;

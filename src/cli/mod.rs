@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod check;
+pub mod cutover;
 pub mod demo;
 pub mod logging;
 pub mod progress;
@@ -32,6 +33,7 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
         Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
+        Command::Cutover(args) => cutover::run(settings(global, |_| {})?, &args).await,
         Command::Quarantine(args) => quarantine::run(settings(global, |_| {})?, &args.command).await,
         Command::Sanitized(args) => sanitized::run(settings(global, |_| {})?, &args).await,
         Command::Schema(args) => schema::run(settings(global, |_| {})?, &args.command).await,
