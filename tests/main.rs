@@ -11,6 +11,7 @@ mod history;
 mod kills;
 mod outages;
 mod packed;
+mod plan;
 mod quarantine;
 mod row_images;
 mod sanitize;

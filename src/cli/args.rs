@@ -5,6 +5,7 @@
 //! output, and [`parse`] takes the login out of what clap repeats of a command line that it cannot read.
 
 use crate::cli::cutover::CutoverArgs;
+use crate::cli::plan::PlanArgs;
 use crate::config::{Inputs, LogFormat, Raw};
 use crate::stream::Place;
 use clap::{Parser, Subcommand};
@@ -53,6 +54,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Checks the settings, and both servers, without changing anything
     Check(CheckArgs),
+    /// Shows what a run would do: tables, types, values that do not fit, time
+    Plan(PlanArgs),
     /// Copies what is not copied yet, then follows the source
     Run(RunArgs),
     /// Shows how far the pipeline is
@@ -557,6 +560,7 @@ mod tests {
         Quarantine(QuarantineArgs),
         Tables(TablesArgs),
         Schema(SchemaArgs),
+        Plan(PlanArgs),
         Cutover(CutoverArgs),
         Reset(ResetArgs),
     }
@@ -598,6 +602,8 @@ mod tests {
             "tables resync lab.a",
             "cutover --dry-run --wait 10 --json",
             "cutover --undo",
+            "plan --sql --tables a",
+            "plan --json",
             "reset --yes --pipeline lab",
             "tail --tables a,b --from binlog.000001:4 --until now --for 10s --values",
             "tail --files binlog.000001 binlog.000002 --schema old.rec --values=false",

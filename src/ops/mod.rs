@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cutover;
+pub mod plan;
 pub mod quarantine;
 pub mod reset;
 pub mod sanitized;

@@ -10,6 +10,7 @@
 //! | [`row_image`] | what row images leave out, and what then cannot be replicated |
 //! | [`ahead`] | the DDL statements that the log holds ahead of the stream |
 //! | [`standstill`] | whether it is read-only, and where it counts on |
+//! | [`probe`] | values that the target might not hold, counted |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
 //! | [`replica`] | the connection on which the server sends its binlog |
@@ -28,6 +29,7 @@ pub mod connect;
 #[cfg(test)]
 mod ddl_oracle_tests;
 pub mod preflight;
+pub mod probe;
 pub mod refusal;
 mod replica;
 pub mod row_image;
