@@ -68,6 +68,9 @@ fn text(outcome: &Outcome, dry_run: bool) -> String {
         let _ =
             writeln!(out, "verify    {verdict}: {} tables, {total} rows, {:.1} s", report.tables.len(), report.seconds);
     }
+    if outcome.verify.is_none() {
+        out.push_str("verify    not run, for what stands in the way already\n");
+    }
     let done = outcome.go && !dry_run;
     if done || dry_run {
         let word = if done { "" } else { "would be " };

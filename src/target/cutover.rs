@@ -69,8 +69,8 @@ pub async fn refuse<C: GenericClient + Sync>(client: &C, pipeline: &str) -> Resu
         ),
         Some(Mark::Done) => (
             "it was cut over: the application writes to the target",
-            "`sirenia cutover --undo`, then `sirenia run`, if nothing was written to the target; or copy anew: \
-             `sirenia reset --yes` and `sirenia run`",
+            "if the application is back on the source: `sirenia cutover --undo`, then `sirenia run`, or to copy anew \
+             `sirenia reset --yes` before that",
         ),
     };
     Err(Error::new(ErrorKind::TargetConflict, format!("pipeline {pipeline} does not follow the source any more"))
