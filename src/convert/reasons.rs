@@ -39,7 +39,9 @@ pub fn doubts(plan: &TablePlan, column: &PlannedColumn) -> Vec<Reason> {
         {
             vec![Reason::NulByte]
         }
-        (ty, PgType::Date | PgType::Timestamp(_) | PgType::TimestampTz(_)) if ty.has_date() => vec![Reason::ZeroDate],
+        (ty, PgType::Date | PgType::Timestamp(_) | PgType::TimestampTz(_)) if ty.has_date() => {
+            vec![Reason::ZeroDate, Reason::InvalidDate]
+        }
         _ => Vec::new(),
     }
 }

@@ -49,7 +49,11 @@ fn condition(column: &str, reason: Reason) -> String {
             format!("LOCATE(_utf8mb4 0x00 COLLATE utf8mb4_bin, CONVERT({name} USING utf8mb4) COLLATE utf8mb4_bin) > 0")
         }
         // a literal of such a date is refused by strict sessions
-        Reason::ZeroDate => format!("YEAR({name}) = 0 OR MONTH({name}) = 0 OR DAYOFMONTH({name}) = 0"),
+        Reason::ZeroDate => format!("YEAR({name}) = 0 AND MONTH({name}) = 0 AND DAYOFMONTH({name}) = 0"),
+        Reason::InvalidDate => {
+            let zero = format!("(YEAR({name}) = 0) + (MONTH({name}) = 0) + (DAYOFMONTH({name}) = 0)");
+            format!("{zero} BETWEEN 1 AND 2")
+        }
         _ => "FALSE".into(),
     }
 }
