@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cases;
+mod cutover;
 mod ddl;
 mod filters;
 mod fuzz;
@@ -10,6 +11,7 @@ mod history;
 mod kills;
 mod outages;
 mod packed;
+mod plan;
 mod quarantine;
 mod resync;
 mod row_images;

@@ -4,6 +4,8 @@
 //! environment here, or a variable would count as a flag. URLs given as flags are secrets: they show in no `Debug`
 //! output, and [`parse`] takes the login out of what clap repeats of a command line that it cannot read.
 
+use crate::cli::cutover::CutoverArgs;
+use crate::cli::plan::PlanArgs;
 use crate::config::{Inputs, LogFormat, Raw};
 use crate::stream::Place;
 use clap::{Parser, Subcommand};
@@ -52,6 +54,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Checks the settings, and both servers, without changing anything
     Check(CheckArgs),
+    /// Shows what a run would do: tables, types, values that do not fit, time
+    Plan(PlanArgs),
     /// Copies what is not copied yet, then follows the source
     Run(RunArgs),
     /// Shows how far the pipeline is
@@ -72,6 +76,8 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Shows the tables, pauses them, and has them copied anew
     Tables(TablesArgs),
+    /// Moves the application to the target: go or no-go, with what mends it
+    Cutover(CutoverArgs),
     /// Drops what the pipeline made on the target, to begin anew
     Reset(ResetArgs),
 }
@@ -554,6 +560,8 @@ mod tests {
         Quarantine(QuarantineArgs),
         Tables(TablesArgs),
         Schema(SchemaArgs),
+        Plan(PlanArgs),
+        Cutover(CutoverArgs),
         Reset(ResetArgs),
     }
 
@@ -592,6 +600,10 @@ mod tests {
             "tables pause a b* --wait 1",
             "tables resume a",
             "tables resync lab.a",
+            "cutover --dry-run --wait 10 --json",
+            "cutover --undo",
+            "plan --sql --tables a",
+            "plan --json",
             "reset --yes --pipeline lab",
             "tail --tables a,b --from binlog.000001:4 --until now --for 10s --values",
             "tail --files binlog.000001 binlog.000002 --schema old.rec --values=false",

@@ -5,8 +5,10 @@
 
 pub mod args;
 pub mod check;
+pub mod cutover;
 pub mod demo;
 pub mod logging;
+pub mod plan;
 pub mod progress;
 pub mod quarantine;
 pub mod reset;
@@ -32,6 +34,8 @@ pub async fn dispatch(args: Args) -> Result<u8> {
         Command::Run(args) => run::run(settings(global, |raw| args.flags(raw))?, &args).await,
         Command::Status(args) => status::run(global.inputs(|_| {}), &args).await,
         Command::Verify(args) => verify::run(settings(global, |_| {})?, &args).await,
+        Command::Plan(args) => plan::run(settings(global, |raw| args.tables.flags(raw))?, &args).await,
+        Command::Cutover(args) => cutover::run(settings(global, |_| {})?, &args).await,
         Command::Quarantine(args) => quarantine::run(settings(global, |_| {})?, &args.command).await,
         Command::Sanitized(args) => sanitized::run(settings(global, |_| {})?, &args).await,
         Command::Schema(args) => schema::run(settings(global, |_| {})?, &args.command).await,

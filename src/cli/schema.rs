@@ -120,7 +120,7 @@ fn differences(steps: &[Step]) -> String {
     out
 }
 
-fn statements(steps: &[Step]) -> String {
+pub(super) fn statements(steps: &[Step]) -> String {
     let mut out = String::new();
     for step in steps {
         let _ = writeln!(out, "-- {} {} of {}: {}", step.object.as_str(), step.name, step.table, one_line(&step.why));

@@ -36,6 +36,21 @@ pub(super) fn default_sql(columns: Columns<'_>, planned: &PlannedColumn) -> Resu
     }
 }
 
+/// What `ON UPDATE CURRENT_TIMESTAMP` sets, which has the column's own precision.
+///
+/// # Errors
+/// Why it is not carried.
+pub(super) fn on_update_now(ty: &SourceType, planned: &PlannedColumn) -> Result<String, String> {
+    match (ty, &planned.ty) {
+        _ if planned.treatment.masks() => Err("the column does not hold the source's values".into()),
+        (
+            SourceType::DateTime { fsp } | SourceType::Timestamp { fsp },
+            PgType::Timestamp(_) | PgType::TimestampTz(_),
+        ) => clock(Some(*fsp), &planned.ty),
+        (_, ty) => Err(format!("no conversion of the time to {}", ty.sql())),
+    }
+}
+
 /// `bytes` is the value as the binlog carries it, where it is known; `zoned`: a TIMESTAMP's text is UTC.
 fn constant(
     ty: &SourceType,

@@ -24,6 +24,7 @@ pub mod objects;
 pub mod patch;
 pub mod plan;
 mod policies;
+pub mod reasons;
 pub mod row;
 #[cfg(test)]
 pub(crate) mod sample;

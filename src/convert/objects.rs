@@ -7,7 +7,7 @@
 //! are kept here for the cutover. So are the expressions of generated columns and which columns an UPDATE sets to the time:
 //! both would change replicated values.
 
-use super::default_sql::default_sql;
+use super::default_sql::{default_sql, on_update_now};
 use super::expression::{self, Columns};
 use super::plan::{PgType, TablePlan, Treatment};
 use crate::ident::{TargetName, postgres_fit};
@@ -52,8 +52,8 @@ pub struct Objects {
     pub foreign_keys: Vec<PlannedForeignKey>,
     /// Generated columns whose expression translates; plain columns until the cutover.
     pub generated: Vec<(usize, String)>,
-    /// Columns that an UPDATE sets to the time, for a trigger at the cutover.
-    pub on_update_now: Vec<usize>,
+    /// Columns that an UPDATE sets to the time, for a trigger at the cutover, and that time as SQL.
+    pub on_update_now: Vec<(usize, String)>,
     /// What the target does not get.
     pub not_carried: Vec<NotCarried>,
 }
@@ -170,7 +170,10 @@ impl Objects {
                 }
             }
             if source.on_update_now {
-                self.on_update_now.push(at);
+                match on_update_now(&source.ty, planned) {
+                    Ok(sql) => self.on_update_now.push((at, sql)),
+                    Err(reason) => missing("on update", reason),
+                }
             }
         }
     }

@@ -94,7 +94,8 @@ impl<'a> Cursor<'a> {
     /// A refusal that shows where it stopped.
     pub fn unread(&self, wanted: &str) -> Unread {
         let rest = self.words.get(self.at).map_or("", |(_, start, _)| &self.sql[*start..]);
-        let near: String = rest.chars().take(40).collect();
+        // literals may be somebody's data
+        let near: String = rest.chars().take_while(|c| !matches!(c, '\'' | '"')).take(40).collect();
         let here = if near.is_empty() { "the end".to_owned() } else { format!("“{near}”") };
         Unread::new(format!("{wanted} is expected at {here}"))
     }

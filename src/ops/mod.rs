@@ -1,6 +1,8 @@
 //! The operator's jobs, one file each: what the commands do besides running the pipeline.
 
 pub mod check;
+pub mod cutover;
+pub mod plan;
 pub mod quarantine;
 pub mod reset;
 pub mod sanitized;

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::TargetName;
 use crate::pipeline::state::target_config;
+use crate::target::cutover::{self, Mark};
 use crate::target::{connect, control, lease, tables};
 use std::time::Duration;
 
@@ -13,11 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Drops the pipeline's tables and control rows; returns the tables.
 ///
 /// # Errors
-/// [`ErrorKind::TargetConflict`] when an instance is running, or others depend on a table.
+/// [`ErrorKind::TargetConflict`] when an instance is running, others depend on a table, or the application writes there.
 pub async fn reset(config: &Config) -> Result<Vec<TargetName>> {
     let target = target_config(config);
     let mut client = connect(&target, "sirenia").await?;
     control::install(&mut client).await?;
+    if cutover::mark(&*client, &config.pipeline).await? == Some(Mark::Done) {
+        let message = format!("pipeline {} was cut over: its tables are the application's now", config.pipeline);
+        return Err(Error::new(ErrorKind::TargetConflict, message)
+            .with_hint("if they are to go all the same, `sirenia cutover --undo` first"));
+    }
     let mut holder = String::new();
     let ttl = config.lease.ttl;
     let waiting =

@@ -15,7 +15,9 @@ use crate::pipeline::state::{source_config, target_config};
 use crate::source::server::ServerFacts;
 use crate::source::{catalog, connect as source_connect};
 use crate::target::objects::{self, Applied, Found, ObjectKind, Reconciled, Scope, Step};
-use crate::target::{Connection, broken_keys, checkpoint, classify, connect, control, schema_version, tables};
+use crate::target::{
+    Checkpoint, Connection, broken_keys, checkpoint, classify, connect, control, cutover, schema_version, tables,
+};
 use std::sync::Arc;
 
 /// Steps that go into one transaction: each holds locks until its end.
@@ -45,6 +47,22 @@ struct Open {
     /// Names of the tables in question.
     chosen: Vec<TargetName>,
     begun: bool,
+    /// Whether the pipeline was cut over: foreign keys have their own actions then.
+    cut_over: bool,
+}
+
+/// The plans of a pipeline that has begun, from the schema that is stored with its checkpoint.
+///
+/// # Errors
+/// Those of the target and of the type map.
+pub(super) async fn stored_plans(
+    client: &Connection,
+    config: &Config,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<Arc<TablePlan>>> {
+    let (_, mut stored) = schema_version::load(&**client, &config.pipeline, checkpoint.schema_version).await?;
+    stored.tables.retain(|table| config.mapping.includes(&table.name));
+    plans_of(&stored, config)
 }
 
 async fn open(config: &Config, patterns: &[String]) -> Result<Open> {
@@ -54,21 +72,17 @@ async fn open(config: &Config, patterns: &[String]) -> Result<Open> {
         None => None,
     };
     let begun = known.is_some();
-    let catalog = match known {
-        Some(checkpoint) => {
-            let (_, mut stored) = schema_version::load(&*client, &config.pipeline, checkpoint.schema_version).await?;
-            stored.tables.retain(|table| config.mapping.includes(&table.name));
-            stored
-        }
+    let cut_over = begun && cutover::mark(&*client, &config.pipeline).await?.is_some();
+    let plans = match known {
+        Some(checkpoint) => stored_plans(&client, config, &checkpoint).await?,
         None => {
             let mut conn = source_connect::connect(&source_config(config)).await?;
             let facts = ServerFacts::read(&mut conn).await?;
             let catalog = catalog::read_settled(&mut conn, facts.flavor, &config.mapping).await?;
             let _ = conn.disconnect().await;
-            catalog
+            plans_of(&catalog, config)?
         }
     };
-    let plans = plans_of(&catalog, config)?;
     let wanted = |plan: &&Arc<TablePlan>| {
         patterns.is_empty() || patterns.iter().any(|pattern| mapping::matches(pattern, &plan.source.name))
     };
@@ -77,14 +91,14 @@ async fn open(config: &Config, patterns: &[String]) -> Result<Open> {
         return Err(Error::new(ErrorKind::Usage, "no carried table has such a name")
             .with_hint("`sirenia schema status` without --tables looks at all of them"));
     }
-    Ok(Open { client, plans, chosen, begun })
+    Ok(Open { client, plans, chosen, begun, cut_over })
 }
 
 impl Open {
     /// What is to be done, and the foreign keys that do not hold with the number of rows without a parent.
     async fn reconcile(&self) -> Result<(Reconciled, Vec<(Found, u64)>)> {
         let all = self.chosen.len() == self.plans.len();
-        let scope = Scope { tables: (!all).then_some(&self.chosen[..]), ..Scope::default() };
+        let scope = Scope { tables: (!all).then_some(&self.chosen[..]), acting: self.cut_over, ..Scope::default() };
         let mut found = objects::reconcile(&*self.client, &self.plans, scope).await?;
         self.forgive_empty(&mut found.steps).await?;
         let mut unproven = Vec::new();

@@ -27,7 +27,7 @@ use crate::source::{Conn, catalog, connect as source_connect};
 use crate::status::Shared;
 use crate::target::checkpoint::{self, Bootstrap};
 use crate::target::progress::{self, NewTable, TableState};
-use crate::target::{Checkpoint, Connection, Phase, fence, objects, schema_version, tables};
+use crate::target::{Checkpoint, Connection, Phase, cutover, fence, objects, schema_version, tables};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -100,6 +100,7 @@ pub async fn prepare(config: Arc<Config>, shared: Arc<Shared>, epoch: i64) -> Re
     let (catalog, plans, inside) = (Catalog::default(), Vec::new(), None);
     let mut context = Context { config, shared, source, target, facts, catalog, plans, inside, epoch, server_id };
     let mut client = context.connect_writer().await?;
+    cutover::refuse(&*client, &context.config.pipeline).await?;
     let checkpoint = match checkpoint::load(&*client, &context.config.pipeline).await? {
         Some(checkpoint) => resume(&mut context, &mut conn, &mut client, checkpoint).await?,
         None => begin(&mut context, &mut conn, &mut client).await?,

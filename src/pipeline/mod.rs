@@ -325,7 +325,7 @@ pub(crate) async fn bring_in_line<C: GenericClient + Sync>(
         return Ok(());
     }
     let targets: Vec<TargetName> = settled.iter().map(|plan| plan.target.clone()).collect();
-    make(client, plans, Scope { tables: Some(&targets), before, without_foreign_keys: false }).await
+    make(client, plans, Scope { tables: Some(&targets), before, ..Scope::default() }).await
 }
 
 /// Makes what the tables in scope lack, but for columns.

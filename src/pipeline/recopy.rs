@@ -342,7 +342,8 @@ async fn copy(context: &Context, now: &Catalog, waiting: &[TableName]) -> Result
     view.close().await?;
     // the stream need not wait for these
     let targets: Vec<TargetName> = plans.iter().map(|plan| plan.target.clone()).collect();
-    let scope = Scope { tables: Some(&targets), before: &context.plans, without_foreign_keys: true };
+    let scope =
+        Scope { tables: Some(&targets), before: &context.plans, without_foreign_keys: true, ..Scope::default() };
     super::make(target.client(), &renewed.plans, scope).await?;
     Ok(Some(Copied { target, position, tables, plans, totals, started }))
 }

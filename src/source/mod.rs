@@ -9,6 +9,8 @@
 //! | [`computed`] | generated columns that change without a word in the log |
 //! | [`row_image`] | what row images leave out, and what then cannot be replicated |
 //! | [`ahead`] | the DDL statements that the log holds ahead of the stream |
+//! | [`standstill`] | whether it is read-only, and where it counts on |
+//! | [`probe`] | values that the target might not hold, counted |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
 //! | [`replica`] | the connection on which the server sends its binlog |
@@ -27,11 +29,13 @@ pub mod connect;
 #[cfg(test)]
 mod ddl_oracle_tests;
 pub mod preflight;
+pub mod probe;
 pub mod refusal;
 mod replica;
 pub mod row_image;
 pub mod server;
 pub mod snapshot;
+pub mod standstill;
 #[cfg(test)]
 mod testing;
 pub mod transport;

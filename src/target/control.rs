@@ -10,12 +10,13 @@ use crate::ident;
 use tokio_postgres::{Client, Transaction};
 
 /// Step `n` leads from version `n` to `n + 1`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("sql/control_1.sql"),
     include_str!("sql/control_2.sql"),
     include_str!("sql/control_3.sql"),
     include_str!("sql/control_4.sql"),
     include_str!("sql/control_5.sql"),
+    include_str!("sql/control_6.sql"),
 ];
 
 /// The version of the control tables that this program works with.

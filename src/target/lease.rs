@@ -106,7 +106,7 @@ pub async fn acquire(
         }
         end_sessions(&connection, pipeline, row.get(1)).await?;
         let asked_at = Instant::now();
-        if let Some(epoch) = take_over(&mut connection, pipeline, holder, ttl).await? {
+        if let Some(epoch) = take_over(&mut connection, pipeline, holder, ttl, false).await? {
             return Ok(Lease {
                 pipeline: pipeline.to_owned(),
                 holder: holder.to_owned(),
@@ -118,6 +118,33 @@ pub async fn acquire(
             });
         }
         sleep(pause).await;
+    }
+}
+
+/// Takes the lease from whoever holds it, who becomes a standby: for an operator who has seen that there is nothing left to
+/// apply. The former holder's sessions are ended as in [`acquire`].
+///
+/// # Errors
+/// As [`connect`] and [`classify`] say.
+pub async fn seize(config: &TargetConfig, pipeline: &str, holder: &str, ttl: Duration) -> Result<Lease> {
+    let mut connection = connect(config, &session_name(pipeline, "standby")).await?;
+    loop {
+        let sql = "SELECT coalesce(max(epoch), 0) FROM sirenia.lease WHERE pipeline = $1";
+        let epoch: i64 = connection.query_one(sql, &[&pipeline]).await.map_err(on("taking the lease"))?.get(0);
+        end_sessions(&connection, pipeline, epoch).await?;
+        let asked_at = Instant::now();
+        if let Some(epoch) = take_over(&mut connection, pipeline, holder, ttl, true).await? {
+            return Ok(Lease {
+                pipeline: pipeline.to_owned(),
+                holder: holder.to_owned(),
+                epoch,
+                ttl,
+                valid_until: asked_at + ttl,
+                config: config.clone(),
+                connection: Some(connection),
+            });
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -155,8 +182,15 @@ async fn end_sessions(connection: &Connection, pipeline: &str, epoch: i64) -> Re
     }
 }
 
-/// Raises the epoch; none when a fenced transaction is still open or another standby was first.
-async fn take_over(connection: &mut Connection, pipeline: &str, holder: &str, ttl: Duration) -> Result<Option<i64>> {
+/// Raises the epoch; none when a fenced transaction is still open or, unless `held` leases are taken too, another standby
+/// was first.
+async fn take_over(
+    connection: &mut Connection,
+    pipeline: &str,
+    holder: &str,
+    ttl: Duration,
+    held: bool,
+) -> Result<Option<i64>> {
     let doing = "taking the lease";
     let transaction = connection.transaction().await.map_err(on(doing))?;
     transaction
@@ -165,8 +199,8 @@ async fn take_over(connection: &mut Connection, pipeline: &str, holder: &str, tt
         .map_err(on(doing))?;
     let locked = transaction
         .query_opt(
-            "SELECT expires_at <= clock_timestamp() FROM sirenia.lease WHERE pipeline = $1 FOR UPDATE",
-            &[&pipeline],
+            "SELECT $2 OR expires_at <= clock_timestamp() FROM sirenia.lease WHERE pipeline = $1 FOR UPDATE",
+            &[&pipeline, &held],
         )
         .await;
     let free = match locked {

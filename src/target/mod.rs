@@ -13,6 +13,7 @@
 //! | chunk | chunks of the first copy in, rows and progress in one transaction out |
 //! | quarantine | rows that could not be applied |
 //! | broken_keys | foreign keys that the source does not hold to |
+//! | cutover | the mark behind which nothing is followed, triggers and sequences for the application |
 //! | sanitized | the record of values that were changed to fit |
 //! | apply, copy, patches, subtract, cascade | batches in, rows and checkpoint in one transaction out |
 //! | read | rows back out: all of a table, or those of some keys |
@@ -32,6 +33,7 @@ pub mod columns;
 pub mod connect;
 pub mod control;
 pub mod copy;
+pub mod cutover;
 mod enum_types;
 pub mod error;
 pub mod fence;

@@ -6,7 +6,7 @@
 
 use super::catalog::{self, ExistingIndex, ExistingTable, RelationKind};
 use super::error::{classify, on, sqlstate};
-use super::{enum_types, fence};
+use super::{cutover, enum_types, fence};
 use crate::convert::plan::{PgType, TablePlan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TableName, TargetName};
@@ -314,6 +314,9 @@ pub async fn drop_everything(client: &mut Client, pipeline: &str, epoch: i64) ->
                 },
             )?;
         }
+    }
+    for (name, _) in &tables {
+        transaction.batch_execute(&cutover::drop_trigger_sql(name)).await.map_err(on(doing))?;
     }
     for name in types {
         transaction.batch_execute(&format!("DROP TYPE {}", name.sql())).await.map_err(on(doing))?;

@@ -38,17 +38,26 @@ pub fn copy_groups(catalog: &Catalog, logs_cascades: bool, image: RowImage) -> V
                 groups.push(CopyGroup::Exact((0..tables.len()).filter(|other| chained[*other] == Some(at)).collect()));
             }
             Some(_) => {}
-            None if chunk_key(table).is_none()
-                || !table.transactional
-                || image.is_partial(table)
-                || (!logs_cascades && cascade_sets_values(table)) =>
-            {
-                groups.push(CopyGroup::Exact(vec![at]));
-            }
+            None if why_exact(table, logs_cascades, image).is_some() => groups.push(CopyGroup::Exact(vec![at])),
             None => groups.push(CopyGroup::Chunked(at)),
         }
     }
     groups
+}
+
+/// Why a table is read exactly by itself; none when it is read in chunks, unless it is in a chain of acting keys.
+#[must_use]
+pub fn why_exact(table: &TableSchema, logs_cascades: bool, image: RowImage) -> Option<&'static str> {
+    match () {
+        () if table.key().is_none() => Some("it has no key"),
+        () if chunk_key(table).is_none() => Some("its key cannot be read by ranges"),
+        () if !table.transactional => Some("its engine has no transactions"),
+        () if image.is_partial(table) => Some("the source logs only parts of its rows"),
+        () if !logs_cascades && cascade_sets_values(table) => {
+            Some("a foreign key sets its values, which is not logged")
+        }
+        () => None,
+    }
 }
 
 /// The key to read a table by in chunks: its key, if that is an index with an order and columns that can be compared.

@@ -5,11 +5,23 @@ use super::{Found, ObjectKind, Reconciled, Scope, Step};
 use crate::convert::objects::PlannedForeignKey;
 use crate::convert::plan::TablePlan;
 use crate::ident::{self, TargetName};
+use crate::schema::Action;
 use crate::target::columns::alter;
 use std::collections::HashSet;
 
-/// What every foreign key ends with while we follow.
-const FOLLOWS: &str = "DEFERRABLE INITIALLY DEFERRED";
+/// How a foreign key ends, and how PostgreSQL's catalogue says the same: actions, match, when it is checked.
+fn manner(key: &PlannedForeignKey, acting: bool) -> (String, String) {
+    if !acting {
+        return ("DEFERRABLE INITIALLY DEFERRED".into(), "aas tt".into());
+    }
+    let action = |action: Action| match action {
+        Action::Restrict => ("RESTRICT", 'r'),
+        Action::Cascade => ("CASCADE", 'c'),
+        Action::SetNull => ("SET NULL", 'n'),
+    };
+    let ((delete, d), (update, u)) = (action(key.on_delete), action(key.on_update));
+    (format!("ON DELETE {delete} ON UPDATE {update}"), format!("{d}{u}s ff"))
+}
 
 /// The steps of the tables in scope, as children and as parents.
 pub(super) fn foreign_keys(plans: &[&TablePlan], existing: &Existing, scope: Scope<'_>, found: &mut Reconciled) {
@@ -25,7 +37,7 @@ pub(super) fn foreign_keys(plans: &[&TablePlan], existing: &Existing, scope: Sco
             .collect();
         for key in &plan.objects.foreign_keys {
             let seen = child_in_scope || scope.has(&key.parent);
-            one(plan, key, seen, &mut left, found);
+            one(plan, key, (seen, scope.acting), &mut left, found);
         }
         for key in left.into_iter().filter(|_| child_in_scope) {
             let before = scope.before.iter().find(|before| before.target == plan.target);
@@ -82,14 +94,21 @@ fn step(table: &TargetName, object: ObjectKind, name: &str, sql: String, why: St
     Step { table: table.clone(), object, name: name.to_owned(), sql, why, lossy: None, orphans: None }
 }
 
-fn one(plan: &TablePlan, key: &PlannedForeignKey, seen: bool, left: &mut Vec<&ForeignKey>, found: &mut Reconciled) {
+fn one(
+    plan: &TablePlan,
+    key: &PlannedForeignKey,
+    (seen, acting): (bool, bool),
+    left: &mut Vec<&ForeignKey>,
+    found: &mut Reconciled,
+) {
+    let (ends, manner) = manner(key, acting);
     let columns: Vec<&str> = key.columns.iter().map(|at| plan.columns[*at].name.as_str()).collect();
     let joins = |standing: &&ForeignKey| {
         standing.columns == columns && standing.parent == key.parent && standing.parent_columns == key.parent_columns
     };
     let named = left.iter().position(|standing| standing.name == key.name);
     let name = ident::postgres(&key.name);
-    if let Some(at) = named.filter(|at| joins(&left[*at]) && left[*at].follows) {
+    if let Some(at) = named.filter(|at| joins(&left[*at]) && left[*at].manner == manner) {
         let standing = left.remove(at);
         if seen && !standing.proven {
             let (table, orphans) = (plan.target.clone(), Some(orphans(plan, key)));
@@ -99,7 +118,7 @@ fn one(plan: &TablePlan, key: &PlannedForeignKey, seen: bool, left: &mut Vec<&Fo
     }
     let planned = |name: &str| plan.objects.foreign_keys.iter().any(|key| key.name == name);
     let same = left.iter().position(|standing| joins(standing) && !planned(&standing.name));
-    if let (None, Some(at)) = (named, same.filter(|at| left[*at].follows)) {
+    if let (None, Some(at)) = (named, same.filter(|at| left[*at].manner == manner)) {
         let standing = left.remove(at);
         let sql = alter(&plan.target, &format!("RENAME CONSTRAINT {} TO {name}", ident::postgres(&standing.name)));
         let why = format!("it stands under the name {}", standing.name);
@@ -116,7 +135,7 @@ fn one(plan: &TablePlan, key: &PlannedForeignKey, seen: bool, left: &mut Vec<&Fo
     if !seen {
         return;
     }
-    what.push_str(&format!("ADD CONSTRAINT {name} {}", definition(plan, key)));
+    what.push_str(&format!("ADD CONSTRAINT {name} {}", definition(plan, key, &ends)));
     let sql = alter(&plan.target, &what);
     found.steps.push(Step {
         orphans: Some(orphans(plan, key)),
@@ -124,9 +143,9 @@ fn one(plan: &TablePlan, key: &PlannedForeignKey, seen: bool, left: &mut Vec<&Fo
     });
 }
 
-fn definition(plan: &TablePlan, key: &PlannedForeignKey) -> String {
+fn definition(plan: &TablePlan, key: &PlannedForeignKey, ends: &str) -> String {
     format!(
-        "FOREIGN KEY ({}) REFERENCES {} ({}) {FOLLOWS}",
+        "FOREIGN KEY ({}) REFERENCES {} ({}) {ends}",
         ident::postgres_list(key.columns.iter().map(|at| plan.columns[*at].name.as_str())),
         key.parent.sql(),
         ident::postgres_list(key.parent_columns.iter().map(String::as_str))

@@ -44,8 +44,8 @@ pub(super) struct ForeignKey {
     pub columns: Vec<String>,
     pub parent: TargetName,
     pub parent_columns: Vec<String>,
-    /// Whether it is as keys are while we follow: NO ACTION DEFERRABLE INITIALLY DEFERRED.
-    pub follows: bool,
+    /// Its actions and when it is checked, as `diff_keys` says it.
+    pub manner: String,
     /// Whether all rows are known to hold it.
     pub proven: bool,
     pub definition: String,
@@ -163,8 +163,7 @@ async fn read_constraints<C: GenericClient + Sync>(
             &format!(
                 "{WANTED} SELECT n.nspname::text, c.relname::text, k.conname::text, k.contype = 'f',
                         pg_get_constraintdef(k.oid), pn.nspname::text, p.relname::text, {}, {},
-                        k.confdeltype = 'a' AND k.confupdtype = 'a' AND k.condeferrable AND k.condeferred
-                            AND k.confmatchtype = 's',
+                        concat(k.confdeltype, k.confupdtype, k.confmatchtype, ' ', k.condeferrable, k.condeferred),
                         k.convalidated, i.relname::text
                    FROM pg_constraint k
                    JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -199,7 +198,7 @@ async fn read_constraints<C: GenericClient + Sync>(
                 columns: row.get(7),
                 parent,
                 parent_columns: row.get(8),
-                follows: row.get(9),
+                manner: row.get(9),
                 proven: row.get(10),
                 definition,
             });

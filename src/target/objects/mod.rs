@@ -151,6 +151,8 @@ pub struct Scope<'a> {
     pub before: &'a [Arc<TablePlan>],
     /// Whether foreign keys are left out.
     pub without_foreign_keys: bool,
+    /// Whether foreign keys have their own actions, as from the cutover on, in place of the deferred ones of following.
+    pub acting: bool,
 }
 
 impl Scope<'_> {
@@ -200,6 +202,23 @@ pub async fn reconcile<C: GenericClient + Sync>(
     }
     found.steps.sort_by_key(|step| step.object);
     Ok(found)
+}
+
+/// The steps that make everything where nothing stands.
+///
+/// # Errors
+/// As [`reconcile`].
+pub fn from_nothing(plans: &[Arc<TablePlan>]) -> Result<Vec<Step>> {
+    let plans: Vec<&TablePlan> = plans.iter().map(Arc::as_ref).collect();
+    // every database has it
+    let schemas = std::collections::HashSet::from(["public".to_owned()]);
+    let (existing, mut found) = (existing::Existing { schemas, ..Default::default() }, Reconciled::default());
+    for plan in &plans {
+        diff::table(plan, &existing, &printed::Printed::default(), Scope::default(), &mut found)?;
+    }
+    diff_keys::foreign_keys(&plans, &existing, Scope::default(), &mut found);
+    found.steps.sort_by_key(|step| step.object);
+    Ok(found.steps)
 }
 
 #[cfg(test)]
