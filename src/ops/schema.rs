@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::convert::objects::NotCarried;
 use crate::convert::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ident::TargetName;
+use crate::ident::{TableName, TargetName};
 use crate::mapping;
 use crate::pipeline::bootstrap::plans_of;
 use crate::pipeline::state::{source_config, target_config};
@@ -152,8 +152,38 @@ pub async fn status(config: &Config, patterns: &[String]) -> Result<Standing> {
         extras: found.extras,
         unproven,
         dropped,
-        not_carried: open.plans.iter().filter(chosen).flat_map(|plan| plan.objects.not_carried.clone()).collect(),
+        not_carried: open
+            .plans
+            .iter()
+            .filter(chosen)
+            .flat_map(|plan| plan.objects.not_carried.clone())
+            .chain(if patterns.is_empty() { programs(config).await } else { Vec::new() })
+            .collect(),
     })
+}
+
+/// The source's views, triggers, routines and events; none, and a warning, where it cannot be asked.
+async fn programs(config: &Config) -> Vec<NotCarried> {
+    let found = async {
+        let mut conn = source_connect::connect(&source_config(config)).await?;
+        let found = catalog::programs(&mut conn, &config.mapping).await;
+        let _ = conn.disconnect().await;
+        found
+    };
+    let reason = "what it does is SQL of the source's own";
+    match found.await {
+        Ok(found) => {
+            let of = |(object, name): (&'static str, TableName)| {
+                let table = config.mapping.target(&name);
+                NotCarried { table, object, name: name.table, reason: reason.into() }
+            };
+            found.into_iter().map(of).collect()
+        }
+        Err(error) => {
+            tracing::warn!("views, triggers, routines and events of the source are not listed: {error}");
+            Vec::new()
+        }
+    }
 }
 
 /// Does what [`status`] says is to be done. With `allow` lossy steps too.

@@ -80,6 +80,30 @@ async fn read_utf8(conn: &mut Conn, flavor: Flavor, mapping: &Mapping) -> Result
     Ok(Catalog { tables: tables.into_values().filter(|table| !table.columns.is_empty()).collect() })
 }
 
+/// Views, triggers of carried tables, routines and events: what kind it is, and its name in its database.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn programs(conn: &mut Conn, mapping: &Mapping) -> Result<Vec<(&'static str, TableName)>> {
+    let within = mapping.databases.keys().map(|name| mysql_literal(name)).collect::<Vec<_>>().join(", ");
+    let mut found = Vec::new();
+    if within.is_empty() {
+        return Ok(found);
+    }
+    for (kind, columns, table) in [
+        ("view", "TABLE_SCHEMA, TABLE_NAME, TABLE_NAME", "VIEWS WHERE TABLE_SCHEMA"),
+        ("trigger", "TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE", "TRIGGERS WHERE TRIGGER_SCHEMA"),
+        ("routine", "ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_NAME", "ROUTINES WHERE ROUTINE_SCHEMA"),
+        ("event", "EVENT_SCHEMA, EVENT_NAME, EVENT_NAME", "EVENTS WHERE EVENT_SCHEMA"),
+    ] {
+        let sql = format!("SELECT {columns} FROM information_schema.{table} IN ({within}) ORDER BY 1, 2");
+        let rows: Vec<Row> = conn.query(sql).await.doing(DOING)?;
+        let of_ours = |row: &&Row| kind != "trigger" || mapping.includes(&TableName::new(text(row, 0), text(row, 2)));
+        found.extend(rows.iter().filter(of_ours).map(|row| (kind, name(row))));
+    }
+    Ok(found)
+}
+
 type Tables = BTreeMap<TableName, TableSchema>;
 
 /// A field that may be NULL or missing.
