@@ -106,13 +106,18 @@ async fn case(world: &World, folder: &Path, replicator: &mut crate::support::Rep
 }
 
 async fn all(setup: Setup) {
+    run_cases(setup, None).await;
+}
+
+/// Runs the cases whose names hold one of the parts; all, or their turn, without.
+async fn run_cases(setup: Setup, only: Option<&str>) {
     let mut world = World::new(setup).await;
     world.config = "[lease]\nttl = 2\n".into();
     world.run(&["CREATE TABLE ada (id INT PRIMARY KEY)", "INSERT INTO ada VALUES (1)"]).await;
     let mut replicator = world.replicate(&[]);
     world.followed_by(&mut replicator).await.expect("the first copy");
     let (mut failures, mut run) = (Vec::new(), 0);
-    let only = std::env::var("SIRENIA_CASE").ok();
+    let only = only.map(str::to_owned).or_else(|| std::env::var("SIRENIA_CASE").ok());
     // without --full each case runs on one of the set-ups, on another each day
     let share = u64::from(setup.full_metadata) + 2 * u64::from(setup.kind == SourceKind::MySql);
     let whole = full() || only.is_some();
@@ -177,4 +182,11 @@ async fn mysql() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mysql_least_metadata() {
     all(Setup { full_metadata: false, ..Setup::new(SourceKind::MySql) }).await;
+}
+
+/// Without GTIDs a place is an offset alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mysql_by_file() {
+    let only = "adjacent,create-table-select,swapped,rollback-around";
+    run_cases(Setup { gtid: false, ..Setup::new(SourceKind::MySql) }, Some(only)).await;
 }

@@ -149,6 +149,11 @@ async fn ddl_while_copying(kind: SourceKind) {
         &["ALTER TABLE hasil ADD COLUMN satuan VARCHAR(9) DEFAULT 'mg'", "ALTER TABLE hasil DROP COLUMN isi"][..],
         &["ALTER TABLE hasil MODIFY nilai VARCHAR(30)", "CREATE INDEX hn ON hasil (nilai)"],
         &["RENAME TABLE hasil TO hasil_lab", "UPDATE hasil_lab SET nilai = 1 WHERE id = 3"],
+        &[
+            "RENAME TABLE hasil TO hasil_2025",
+            "CREATE TABLE hasil LIKE hasil_2025",
+            "INSERT INTO hasil (nilai) VALUES (5)",
+        ],
         &["DROP TABLE hasil", "CREATE TABLE hasil (id INT PRIMARY KEY, baru INT)", "INSERT INTO hasil VALUES (1, 1)"],
         &["TRUNCATE TABLE hasil", "INSERT INTO hasil (pasien_id, nilai) VALUES (1, 5)"],
         &[

@@ -406,8 +406,9 @@ impl EventDecoder {
     /// A DDL statement. It is a group of its own, except for CREATE TABLE … SELECT, which stands in the group of its rows.
     fn ddl<'a>(&mut self, database: String, sql: String, sql_mode: u64) -> Decoded<'a> {
         let mut binlog = self.tracker.here().clone();
-        if let Group::Announced(start) = self.group {
-            binlog.offset = start;
+        // inside a transaction it is read again with it, from its beginning
+        if self.group != Group::Outside {
+            binlog.offset = self.start;
         }
         let position = Position { binlog, gtid: self.tracker.position().gtid.clone() };
         if !self.in_transaction() {

@@ -70,7 +70,15 @@ pub enum Step {
 /// # Errors
 /// [`crate::error::ErrorKind::Bug`] for a plan that has no converter.
 pub fn alteration(old: &TablePlan, new: &Arc<TablePlan>, origins: &[Option<usize>]) -> Result<Alteration> {
-    if old.rows != new.rows {
+    let filter_changes = |(column, _): &(usize, _)| {
+        let (was, is) = (origins.get(*column).copied().flatten(), &new.source.columns[*column]);
+        was.is_none_or(|was| {
+            let was = &old.source.columns[was];
+            (&was.ty, was.nullable) != (&is.ty, is.nullable)
+        })
+    };
+    // rows that it kept out are not there to be asked
+    if old.rows.len() != new.rows.len() || new.rows.iter().any(filter_changes) {
         return Ok(Alteration::Copy("its row filter means other rows".into()));
     }
     let (mut steps, mut unless) = (Vec::new(), Vec::new());

@@ -156,7 +156,7 @@ async fn resume(
             progress::leave_out(&transaction, pipeline, name, TableState::Pending, "new in [tables]").await?;
         }
         checkpoint.schema_version =
-            schema_version::add(&transaction, pipeline, &checkpoint.position, &stored, None).await?;
+            schema_version::renew(&transaction, pipeline, checkpoint.schema_version, &stored).await?;
         transaction.commit().await.map_err(|e| crate::target::classify(e, "taking the changes of [tables]"))?;
     }
     context.inside = schema_version::inside(&**client, pipeline, checkpoint.schema_version).await?.map(|at| at.binlog);
@@ -229,15 +229,21 @@ async fn refuse_other_shapes(
     let copied_anew = |name: &TableName| {
         phase != Phase::Snapshot && requested.iter().any(|(table, what)| table == name && what == "resync")
     };
-    for plan in plans.iter().filter(|plan| !copied_anew(&plan.source.name)) {
+    for plan in plans {
         let Some(table) = tables.iter().find(|table| table.source == plan.source.name) else { continue };
-        if table.shape != plan.shape() && table.state != TableState::Pending {
+        let waits = table.state == TableState::Pending || copied_anew(&table.source);
+        // another table of the target may be somebody else's
+        if table.shape != plan.shape() && !(waits && table.target == plan.target) {
             return Err(Error::new(ErrorKind::Config, format!("the settings of table {} have changed", table.source))
                 .detail(format!("copied as {}\nnow       {}", table.shape, plan.shape()))
-                .with_hint(format!(
-                    "`sirenia tables resync {}` has `sirenia run` copy it anew under them; or set [tables] and [types] back",
-                    table.source
-                )));
+                .with_hint(if table.target == plan.target {
+                    format!(
+                        "`sirenia tables resync {}` has `sirenia run` copy it anew under them; or set [tables] and [types] back",
+                        table.source
+                    )
+                } else {
+                    "set [tables] and [target] back, or copy anew: `sirenia reset --yes` and `sirenia run`".into()
+                }));
         }
     }
     Ok(())

@@ -47,7 +47,7 @@ pub async fn carry(
     let mut client = context.connect_writer().await?;
     let states = progress::load_tables(&*client, pipeline).await?;
     let behind = stop.behind.as_ref().unwrap_or(&stop.statement.position);
-    let (now, server) = current(context, behind, ahead).await?;
+    let (now, server) = current(context, stop, ahead).await?;
     let here = Here { context, states: &states, statement: &stop.statement.position };
     let mut intent = match Intent::of(&here, stop, &server) {
         Ok(intent) => intent,
@@ -55,8 +55,9 @@ pub async fn carry(
     };
     let effects = std::mem::take(&mut intent.effects);
     let names: Vec<TableName> = context.plans.iter().map(|plan| plan.source.name.clone()).collect();
-    let fates = Fates::of(&names, effects, |name| context.config.mapping.includes(name));
-    let (catalog, uncertain) = here.schema_behind(&fates, &now, &intent, ahead, behind);
+    let is_behind = |at: usize| here.state(&names[at]).is_some_and(|state| here.is_copied_behind(state));
+    let fates = Fates::of(&names, effects, is_behind, |name| context.config.mapping.includes(name));
+    let (catalog, uncertain) = here.schema_behind(&fates, &now, &intent, ahead);
     let plans = plans_of(&catalog, &context.config)?;
     KeyGraph::new(&plans, context.facts.logs_cascades)?;
     let changed = Changed { here: &here, plans: &plans, fates: &fates, uncertain: &uncertain };
@@ -83,7 +84,9 @@ fn summary(sql: &str, database: &str) -> String {
 }
 
 /// What the source shows now: its tables, and what of it decides how statements are read.
-async fn current(context: &Context, behind: &Position, ahead: &mut Ahead) -> Result<(Catalog, ddl::Server)> {
+async fn current(context: &Context, stop: &DdlStop, ahead: &mut Ahead) -> Result<(Catalog, ddl::Server)> {
+    let here = &stop.statement.position;
+    let behind = stop.behind.as_ref().unwrap_or(here);
     let mut conn = connect_source(&context.source).await?;
     let now = catalog::read_settled(&mut conn, context.facts.flavor, &context.config.mapping).await?;
     let mut server = ddl_server(&mut conn, &context.facts).await?;
@@ -91,7 +94,7 @@ async fn current(context: &Context, behind: &Position, ahead: &mut Ahead) -> Res
     let _ = conn.disconnect().await;
     ahead.read((&context.source, &context.facts, context.server_id), behind, &until).await?;
     // what a database's defaults were before a statement ahead changed them, nobody tells
-    server.databases.retain(|name, _| !ahead.changes_defaults(&behind.binlog, name, |a, b| context.same_name(a, b)));
+    server.databases.retain(|name, _| !ahead.changes_defaults(&here.binlog, name, |a, b| context.same_name(a, b)));
     Ok((now, server))
 }
 
@@ -220,7 +223,6 @@ impl Here<'_> {
         now: &Catalog,
         intent: &Intent,
         ahead: &Ahead,
-        behind: &Position,
     ) -> (Catalog, Vec<(TableName, String)>) {
         let (mut tables, mut uncertain) = (Vec::new(), Vec::new());
         for fate in &fates.tables {
@@ -230,7 +232,7 @@ impl Here<'_> {
                 continue;
             }
             let touched = fate.made || fate.columns.is_some() || fate.unknown.is_some();
-            let later = ahead.changes(&behind.binlog, &fate.name, |a, b| self.context.same_name(a, b));
+            let later = ahead.changes(&self.statement.binlog, &fate.name, |a, b| self.context.same_name(a, b));
             let told = match now.table(&fate.name).filter(|_| !later) {
                 Some(table) => Some(Ok(table)),
                 None => intent.table(&fate.name),
@@ -303,7 +305,17 @@ impl Changed<'_> {
             }
             progress::set_shape(client, pipeline, &fate.name, &plan.shape()).await?;
         }
-        super::recopy::leave_out(client, context, self.plans, left_out, TableState::Pending).await?;
+        // a foreign key that came now may lead on from a table that is left out already
+        for state in [TableState::Paused, TableState::Pending] {
+            let still = self.fates.tables.iter().filter_map(|fate| Some((fate, self.here.origin(fate)?)));
+            let still = still.filter(|(_, known)| known.state == state && !context.facts.logs_cascades);
+            let mut all: Vec<(TableName, String)> =
+                still.map(|(fate, known)| (fate.name.clone(), known.error.clone().unwrap_or_default())).collect();
+            if state == TableState::Pending {
+                all.append(&mut left_out);
+            }
+            super::recopy::leave_out(client, context, self.plans, all, state).await?;
+        }
         if phase == Phase::Follow {
             super::bring_in_line(client, &self.before(), self.plans, &settled).await?;
         }
@@ -384,6 +396,10 @@ impl Changed<'_> {
         if fate.unknown.is_some() || self.uncertain.iter().any(|(name, _)| *name == fate.name) {
             return Ok(None); // what it is copied for is told by those
         }
+        let in_chunks = self.here.origin(fate).is_some_and(|state| state.exact_position.is_none());
+        if phase != Phase::Follow && in_chunks && old.source.name != new.source.name {
+            return Ok(Some("it was renamed while it was copied".into()));
+        }
         let as_they_were: Vec<Option<usize>> = (0..new.source.columns.len()).map(Some).collect();
         let origins = fate.columns.as_ref().unwrap_or(&as_they_were);
         if origins.len() != new.source.columns.len() {
@@ -399,12 +415,11 @@ impl Changed<'_> {
             Alteration::Copy(why) => return Ok(Some(why)),
         };
         let pipeline = self.here.context.config.pipeline.as_str();
-        let state = self.here.origin(fate);
         if steps.is_empty() && unless.is_empty() {
             return Ok(None);
         }
         // rows of a copy that is still being caught up with were read before and behind the statement
-        if phase != Phase::Follow && state.is_some_and(|state| state.exact_position.is_none()) {
+        if phase != Phase::Follow && in_chunks {
             return Ok(Some("it was changed while it was copied".into()));
         }
         if quarantine::count(client, pipeline, &fate.name).await? > 0 {

@@ -184,9 +184,11 @@ async fn work(
         checkpoint::set_phase(&mut client, pipeline, epoch, Phase::CatchUp, Some(&until)).await?;
         (checkpoint.phase, checkpoint.catch_up_until) = (Phase::CatchUp, Some(until));
     }
-    recopy::do_requests(&context).await?;
     let mut ahead = Ahead::default();
     let mut copying: Option<Copying> = None;
+    // tables that wait but are not on the source any more; the stream will come to that
+    let mut vanished = false;
+    recopy::do_requests(&context, &mut copying).await?;
     loop {
         let followed = match checkpoint.phase {
             Phase::Snapshot => return Err(Error::new(ErrorKind::Bug, "a copy that is done is not done")),
@@ -202,6 +204,7 @@ async fn work(
             }
             Phase::CatchUp => {
                 shared.update(|view| view.phase = Showing::CatchUp);
+                recopy::do_requests(&context, &mut copying).await?;
                 recopy::leave_out_what_waits(&context).await?;
                 let until = checkpoint.catch_up_until.as_ref().map(|at| &at.binlog);
                 let course = course(&context, &checkpoint, until, None).await?;
@@ -209,15 +212,18 @@ async fn work(
                 follow(&context, course, shutdown).await
             }
             Phase::Follow => {
-                recopy::do_requests(&context).await?;
-                if copying.is_none() {
+                recopy::do_requests(&context, &mut copying).await?;
+                if copying.is_none() && !vanished {
                     copying = Copying::begin(&context).await?;
                 }
                 // a run to an end waits; else the stream goes on until the copy stands
                 if let Some(copied) = copying.take_if(|copying| once || copying.done().load(Ordering::Acquire)) {
                     match copied.hand_over(&context, &mut checkpoint).await {
-                        Ok(Some(renewed)) => context = Arc::new(renewed),
-                        Ok(None) => {}
+                        Ok(Some(renewed)) => {
+                            context = Arc::new(renewed);
+                            continue; // others may have come to wait meanwhile
+                        }
+                        Ok(None) => vanished = true,
                         Err(error) if error.kind() == ErrorKind::TooManyRefused => {
                             recopy::pause(&context, &error).await?;
                             continue;
@@ -242,6 +248,7 @@ async fn work(
             }
             followed => followed?,
         };
+        vanished &= followed == Followed::Copied;
         match followed {
             Followed::Shutdown => return Ok(()),
             Followed::Reached if checkpoint.phase == Phase::Follow => return recopy::refuse_paused(&context).await,

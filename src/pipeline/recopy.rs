@@ -22,6 +22,7 @@ use crate::schema::{Catalog, TableSchema};
 use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
 use crate::source::snapshot::exact::open_exact;
+use crate::source::snapshot::groups::chained_components;
 use crate::target::chunk::ChunkWriter;
 use crate::target::objects::Scope;
 use crate::target::progress::{self, TableProgress, TableState};
@@ -32,8 +33,12 @@ use crate::target::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
+
+/// How long a lock of several tables is waited for at a time, and how long it is left alone then.
+const SHORT_LOCK: &str = "SET LOCAL lock_timeout = '500ms'";
+const BETWEEN_LOCKS: Duration = Duration::from_millis(500);
 
 /// How often a copy begins again because its tables changed under it.
 const TRIES: u32 = 5;
@@ -54,12 +59,18 @@ pub async fn leave_out<C: GenericClient + Sync>(
         return Ok(());
     }
     let mut all: BTreeMap<TableName, String> = tables.into_iter().collect();
-    let graph = KeyGraph::new(plans, context.facts.logs_cascades)?;
-    for (at, plan) in plans.iter().enumerate() {
-        if all.contains_key(&plan.source.name) {
-            for child in graph.reach(at) {
-                let why = format!("foreign keys lead to it from {}", plan.source.name);
-                all.entry(plans[*child].source.name.clone()).or_insert(why);
+    if !context.facts.logs_cascades {
+        let graph = KeyGraph::new(plans, false)?;
+        let catalog = Catalog { tables: plans.iter().map(|plan| TableSchema::clone(&plan.source)).collect() };
+        let chained = chained_components(&catalog);
+        for (at, plan) in
+            plans.iter().enumerate().filter(|(_, plan)| all.contains_key(&plan.source.name)).collect::<Vec<_>>()
+        {
+            // cascades over several levels are found by the rows in between, so all of these are left out, or none
+            let near = (0..plans.len()).filter(|other| chained[at].is_some() && chained[*other] == chained[at]);
+            for other in graph.reach(at).iter().copied().chain(near) {
+                let why = format!("foreign keys join it with {}", plan.source.name);
+                all.entry(plans[other].source.name.clone()).or_insert(why);
             }
         }
     }
@@ -74,17 +85,19 @@ pub async fn leave_out<C: GenericClient + Sync>(
     Ok(())
 }
 
-/// Does what was asked for tables: pauses them, or has them copied anew.
+/// Does what was asked for tables: pauses them, or has them copied anew. A copy that is under way is undone, since its
+/// tables may be among them.
 ///
 /// # Errors
 /// Those of the target.
-pub async fn do_requests(context: &Context) -> Result<()> {
+pub async fn do_requests(context: &Context, copying: &mut Option<Copying>) -> Result<()> {
     let pipeline = context.config.pipeline.as_str();
     let mut client = context.connect_writer().await?;
     let requests = progress::requested(&*client, pipeline).await?;
     if requests.is_empty() {
         return Ok(());
     }
+    *copying = None;
     let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
     for (what, state) in [("pause", TableState::Paused), ("resync", TableState::Pending)] {
         let asked = requests.iter().filter(|(_, wish)| wish == what);
@@ -172,7 +185,8 @@ impl Copying {
         let pipeline = context.config.pipeline.as_str();
         let client = context.connect_writer().await?;
         let mut waiting = progress::load_tables(&*client, pipeline).await?;
-        waiting.retain(|state| state.state == TableState::Pending);
+        let carried = |state: &TableProgress| context.plans.iter().any(|plan| plan.source.name == state.source);
+        waiting.retain(|state| state.state == TableState::Pending && carried(state));
         if waiting.is_empty() {
             return Ok(None);
         }
@@ -249,9 +263,22 @@ async fn copy_waiting(context: &Context, waiting: Vec<TableProgress>) -> Result<
     // they come back with the copy; until then they would hold its parts against each other, and the stream up
     let targets: Vec<TargetName> = waiting.iter().map(|table| table.target.clone()).collect();
     let mut client = context.connect_writer().await?;
-    let transaction = fence::begin(&mut client, &context.config.pipeline, context.epoch).await?;
-    objects::drop_foreign_keys(&transaction, &targets).await?;
-    transaction.commit().await.map_err(|error| classify(error, "dropping foreign keys"))?;
+    loop {
+        let transaction = fence::begin(&mut client, &context.config.pipeline, context.epoch).await?;
+        // it locks tables on both ends: never one for long while a reader holds the other
+        transaction.batch_execute(SHORT_LOCK).await.map_err(|error| classify(error, "dropping foreign keys"))?;
+        match objects::drop_foreign_keys(&transaction, &targets).await {
+            Ok(_) => {
+                transaction.commit().await.map_err(|error| classify(error, "dropping foreign keys"))?;
+                break;
+            }
+            Err(error) if error.kind() == ErrorKind::TargetUnavailable => {
+                drop(transaction);
+                tokio::time::sleep(BETWEEN_LOCKS).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let waiting: Vec<TableName> = waiting.into_iter().map(|table| table.source).collect();
     let mut tries = 1;
     loop {

@@ -72,7 +72,8 @@ impl Ahead {
         Ok(())
     }
 
-    /// Whether a statement that starts behind `here` changes the table, or may; `same` compares names as the server does.
+    /// Whether a statement behind the one that starts at `here` changes the table, or may; `same` compares names as the server
+    /// does.
     pub fn changes(&self, here: &BinlogOffset, table: &TableName, same: impl Fn(&str, &str) -> bool) -> bool {
         let mut ahead = self.statements.iter().filter(|(at, _)| at > here);
         ahead.any(|(_, affected)| match affected {

@@ -32,8 +32,15 @@ pub struct Fates {
 }
 
 impl Fates {
-    /// Follows the effects. `before`: the carried tables; `carries`: whether a name is among the carried ones.
-    pub fn of(before: &[TableName], effects: Vec<Effect>, carries: impl Fn(&TableName) -> bool) -> Self {
+    /// Follows the effects. `before`: the carried tables; `is_behind`: which of them were copied behind the statement, and so
+    /// are what came of it already; `carries`: whether a name is among the carried ones.
+    pub fn of(
+        before: &[TableName],
+        effects: Vec<Effect>,
+        is_behind: impl Fn(usize) -> bool,
+        carries: impl Fn(&TableName) -> bool,
+    ) -> Self {
+        let stays = |name: &TableName| before.iter().position(|known| known == name).is_some_and(&is_behind);
         let fate = |(origin, name): (usize, &TableName)| Fate {
             origin: Some(origin),
             name: name.clone(),
@@ -54,6 +61,8 @@ impl Fates {
         };
         for effect in effects {
             match effect {
+                Effect::Create(name) | Effect::Drop(name) | Effect::Truncate(name) if stays(&name) => {}
+                Effect::Alter { table, .. } if stays(&table) => {}
                 Effect::Create(name) => tables.push(new(name, true)),
                 Effect::Drop(name) => {
                     if let Some(at) = tables.iter().position(|fate| fate.name == name) {
@@ -63,6 +72,13 @@ impl Fates {
                 Effect::Truncate(name) => {
                     tables.iter_mut().filter(|fate| fate.name == name).for_each(|fate| fate.emptied = true);
                 }
+                // the one that has the name now was copied with it
+                Effect::Rename { from, to } if stays(&to) => {
+                    if let Some(at) = tables.iter().position(|fate| fate.name == from && !stays(&from)) {
+                        gone.extend(tables.remove(at).origin);
+                    }
+                }
+                Effect::Rename { from, to } if stays(&from) => tables.push(new(to, false)),
                 Effect::Rename { from, to } => match tables.iter_mut().find(|fate| fate.name == from) {
                     Some(fate) => fate.name = to,
                     None => tables.push(new(to, false)),
@@ -108,8 +124,13 @@ mod tests {
 
     /// The fates in short: `name<origin` with `+` made, `0` emptied, `?` unknown; then the gone.
     fn fates(effects: Vec<Effect>) -> String {
+        fates_with(None, effects)
+    }
+
+    /// The same, one of the tables having been copied behind the statement.
+    fn fates_with(behind: Option<usize>, effects: Vec<Effect>) -> String {
         let before = [name("a"), name("b")];
-        let fates = Fates::of(&before, effects, |name| !name.table.starts_with('_'));
+        let fates = Fates::of(&before, effects, |at| behind == Some(at), |name| !name.table.starts_with('_'));
         let of = |fate: &Fate| {
             let origin = fate.origin.map_or(String::new(), |origin| format!("<{}", before[origin].table));
             let marks = [(fate.made, "+"), (fate.emptied, "0"), (fate.unknown.is_some(), "?")];
@@ -139,11 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_copied_behind_the_statement_is_left_as_it_is() {
+        // the log was rotated before its new table was copied
+        assert_eq!(fates_with(Some(0), vec![rename("a", "a_2025"), Effect::Create(name("a"))]), "a<a b<b a_2025?");
+        assert_eq!(fates_with(Some(0), vec![Effect::Drop(name("a")), rename("b", "a")]), "a<a -b");
+        assert_eq!(fates_with(Some(0), vec![Effect::Truncate(name("a")), Effect::Truncate(name("b"))]), "a<a b<b0");
+    }
+
+    #[test]
     fn columns_are_followed_through_several_changes() {
         let alter =
             |columns: &[Option<usize>]| Effect::Alter { table: name("a"), columns: columns.to_vec(), rows: Rows::Kept };
-        let fates =
-            Fates::of(&[name("a")], vec![alter(&[Some(1), None, Some(0)]), alter(&[Some(2), Some(1)])], |_| true);
+        let fates = Fates::of(
+            &[name("a")],
+            vec![alter(&[Some(1), None, Some(0)]), alter(&[Some(2), Some(1)])],
+            |_| false,
+            |_| true,
+        );
         assert_eq!(fates.tables[0].columns, Some(vec![Some(0), None]));
     }
 }

@@ -83,7 +83,8 @@ fn cascade_sets_values(table: &TableSchema) -> bool {
 }
 
 /// For each table the lowest table of its component over acting foreign keys, if the component has a chain of two.
-fn chained_components(catalog: &Catalog) -> Vec<Option<usize>> {
+#[must_use]
+pub fn chained_components(catalog: &Catalog) -> Vec<Option<usize>> {
     let tables = &catalog.tables;
     let position = |name: &TableName| tables.iter().position(|table| table.name == *name);
     let edges: Vec<(usize, usize)> = tables
