@@ -187,6 +187,18 @@ async fn a_whole_hospital(version: TargetVersion) {
         let (code, out, _) = timed(&["schema", "plan"]);
         assert_eq!((code, out.as_str()), (0, ""), "{}", damaged.join("\n"));
     }
+
+    // and the whole of it moves
+    let (code, _, err) = timed(&["run", "--once"]);
+    assert_eq!(code, 0, "{err}");
+    world.run(&["SET GLOBAL read_only = 1"]).await;
+    let (code, out, err) = timed(&["cutover"]);
+    assert_eq!((code, out.lines().last()), (0, Some("GO")), "{out}{err}");
+    let now = standing(&target).await;
+    let acting = |text: &&String| text.starts_with("FOREIGN KEY") && !text.contains("DEFERRABLE");
+    assert_eq!(now.values().filter(acting).count(), FOREIGN_KEYS as usize);
+    let (code, out, _) = timed(&["schema", "plan"]);
+    assert_eq!((code, out.as_str()), (0, ""));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,8 @@
 //! pipeline, and makes the target what the application needs. Each step can be done again, so a cutover that was ended in the
 //! middle goes on where it was; [`undo`] takes it back.
 
+mod change;
+
 use crate::config::Config;
 use crate::convert::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +24,7 @@ use crate::target::progress::{self, TableState};
 use crate::target::{Checkpoint, Connection, Phase, checkpoint, classify, connect, control, fence, quarantine};
 use crate::verify::report::{Progress, Report, TableReport, Verdict};
 use crate::verify::{self, Options};
+use change::{apply, run_all};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,12 +35,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How long an instance may be without its lease before it counts as gone, as when it starts over after an error.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Statements that go into one transaction: each holds locks until its end.
-const IN_ONE: usize = 400;
-
-/// How long a change waits for sessions that use its tables.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '30s'";
 
 /// Something that stands in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -425,52 +422,5 @@ fn judge(report: &Report, outcome: &mut Outcome) {
             "`sirenia verify --tables {name}` compares it again; `sirenia tables resync {name}` copies it anew"
         );
         outcome.no_go(format!("table {} is not equal: {why}", table.source), hint);
-    }
-}
-
-/// Runs steps, some hundred in a fenced transaction.
-async fn apply(
-    client: &mut Connection,
-    config: &Config,
-    epoch: i64,
-    steps: &[Step],
-    outcome: &mut Outcome,
-) -> Result<()> {
-    for steps in steps.chunks(IN_ONE) {
-        let transaction = fence::begin(client, &config.pipeline, epoch).await?;
-        transaction.batch_execute(LOCK_TIMEOUT).await.map_err(|e| classify(e, "changing the target"))?;
-        let applied = objects::apply(&transaction, steps).await.map_err(busy)?;
-        transaction.commit().await.map_err(|e| classify(e, "changing the target"))?;
-        outcome.notes.extend(applied.left_out.iter().map(|(step, error)| {
-            format!("{} {} of {} is left out: {error}", step.object.as_str(), step.name, step.table)
-        }));
-        for key in applied.unproven {
-            let what =
-                format!("foreign key {} of {}: {} rows have no parent", key.step.name, key.step.table, key.orphans);
-            outcome.no_go(what, "`sirenia cutover --undo`; `sirenia schema status` shows it");
-        }
-    }
-    Ok(())
-}
-
-/// Runs statements, some hundred in a fenced transaction.
-async fn run_all(client: &mut Connection, config: &Config, epoch: i64, statements: &[String]) -> Result<()> {
-    let doing = "changing the target's triggers";
-    for some in statements.chunks(IN_ONE) {
-        let transaction = fence::begin(client, &config.pipeline, epoch).await?;
-        let all = format!("{LOCK_TIMEOUT};\n{}", some.join(";\n"));
-        transaction.batch_execute(&all).await.map_err(|e| busy(classify(e, doing)))?;
-        transaction.commit().await.map_err(|e| classify(e, doing))?;
-    }
-    Ok(())
-}
-
-/// Says what to do about sessions that use the tables.
-fn busy(error: Error) -> Error {
-    match error.code() {
-        Some("55P03") => error.with_hint(
-            "end the sessions that use the target's tables (pg_stat_activity shows them), then `sirenia cutover` again",
-        ),
-        _ => error,
     }
 }
