@@ -102,7 +102,7 @@ fn others(
             Clause::PartitionToTable(other) => {
                 let other = named(other);
                 out.uncertain.insert(other.clone(), "it was a partition".into());
-                out.effects.push(Effect::Create(other));
+                out.effects.push(Effect::Appear(other));
             }
             Clause::TableToPartition(other) => {
                 if let Some(at) = find(catalog, &named(other), server) {

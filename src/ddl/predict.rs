@@ -15,13 +15,16 @@ use std::collections::BTreeMap;
 pub enum Effect {
     /// The table exists now, without rows.
     Create(TableName),
+    /// It exists now, with rows that stand nowhere in the log under this name: RENAME from a table that the catalogue does not
+    /// have, or a partition that was made a table.
+    Appear(TableName),
     /// The table is gone, with its rows.
     Drop(TableName),
     /// Its rows are gone.
     Truncate(TableName),
     /// It has another name.
     Rename {
-        /// The name so far; the catalogue need not have a table of that name.
+        /// The name so far.
         from: TableName,
         /// The new one.
         to: TableName,
@@ -41,9 +44,11 @@ impl Effect {
     /// The tables that it names.
     pub fn tables(&self) -> impl Iterator<Item = &TableName> {
         let (first, second) = match self {
-            Self::Create(table) | Self::Drop(table) | Self::Truncate(table) | Self::Alter { table, .. } => {
-                (table, None)
-            }
+            Self::Create(table)
+            | Self::Appear(table)
+            | Self::Drop(table)
+            | Self::Truncate(table)
+            | Self::Alter { table, .. } => (table, None),
             Self::Rename { from, to } => (from, Some(to)),
         };
         std::iter::once(first).chain(second)
@@ -176,7 +181,7 @@ fn may_rename(catalog: &Catalog, pairs: &[(TableName, TableName)], server: &Serv
 pub(super) fn rename(catalog: &mut Catalog, from: &TableName, to: TableName, server: &Server, out: &mut Predicted) {
     let Some(at) = find(catalog, from, server) else {
         out.uncertain.insert(to.clone(), format!("nothing is known of {from}, from which it was renamed"));
-        out.effects.push(Effect::Rename { from: from.clone(), to });
+        out.effects.push(Effect::Appear(to));
         return;
     };
     let mut table = catalog.tables.remove(at);

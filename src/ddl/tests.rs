@@ -27,6 +27,7 @@ fn run_on(flavor: Flavor, statements: &[&str]) -> (String, Predicted, Catalog) {
 fn short(effect: &Effect) -> String {
     match effect {
         Effect::Create(table) => format!("create {table}"),
+        Effect::Appear(table) => format!("appear {table}"),
         Effect::Drop(table) => format!("drop {table}"),
         Effect::Truncate(table) => format!("truncate {table}"),
         Effect::Rename { from, to } => format!("rename {from} {to}"),
@@ -67,7 +68,7 @@ fn columns_are_followed_wherever_they_go() {
 fn tables_are_followed_through_their_names() {
     for (sql, expected) in [
         ("RENAME TABLE t TO x, u TO t, x TO u", "rename lab.t lab.x; rename lab.u lab.t; rename lab.x lab.u"),
-        ("RENAME TABLE t TO _t_del, _t_gho TO t", "rename lab.t lab._t_del; create lab.t"),
+        ("RENAME TABLE t TO _t_del, _t_gho TO t", "rename lab.t lab._t_del; appear lab.t"),
         ("DROP TABLE IF EXISTS u, nothing, t", "drop lab.u; drop lab.t"),
         ("DROP DATABASE lab", "drop lab.t; drop lab.u"),
         ("TRUNCATE t", "truncate lab.t"),
@@ -75,8 +76,8 @@ fn tables_are_followed_through_their_names() {
         ("CREATE TABLE IF NOT EXISTS t (x INT)", ""),
         ("CREATE TABLE v LIKE t", "create lab.v"),
         ("CREATE TEMPORARY TABLE t (x INT)", ""),
-        ("ALTER TABLE nothing RENAME TO w", "create lab.w"),
-        ("ALTER TABLE t CONVERT PARTITION p TO TABLE w", "alter lab.t 0,1,2 rows?; create lab.w"),
+        ("ALTER TABLE nothing RENAME TO w", "appear lab.w"),
+        ("ALTER TABLE t CONVERT PARTITION p TO TABLE w", "alter lab.t 0,1,2 rows?; appear lab.w"),
         ("ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u", "alter lab.t 0,1,2 rows?; alter lab.u 0 rows?"),
     ] {
         assert_eq!(effects(sql), expected, "{sql}");

@@ -123,7 +123,11 @@ impl Oracle<'_> {
     }
 
     async fn look_or_error(&mut self) -> crate::error::Result<Catalog> {
-        read(&mut self.conn, self.server.flavor, &mapping(&["lab", "lab2"])).await
+        let mut mapping = mapping(&["lab", "lab2"]);
+        // shadow tables too, which are left out unless they are named
+        let shadows = ["_users_gho", "_users_ghc", "_users_del", "_users_new", "_users_old"];
+        mapping.include = shadows.into_iter().chain(["*"]).map(str::to_owned).collect();
+        read(&mut self.conn, self.server.flavor, &mapping).await
     }
 }
 

@@ -61,9 +61,11 @@ impl Fates {
         };
         for effect in effects {
             match effect {
-                Effect::Create(name) | Effect::Drop(name) | Effect::Truncate(name) if stays(&name) => {}
+                Effect::Create(name) | Effect::Appear(name) | Effect::Drop(name) | Effect::Truncate(name)
+                    if stays(&name) => {}
                 Effect::Alter { table, .. } if stays(&table) => {}
                 Effect::Create(name) => tables.push(new(name, true)),
+                Effect::Appear(name) => tables.push(new(name, false)),
                 Effect::Drop(name) => {
                     if let Some(at) = tables.iter().position(|fate| fate.name == name) {
                         gone.extend(tables.remove(at).origin);
@@ -154,9 +156,9 @@ mod tests {
         assert_eq!(fates(vec![Effect::Drop(name("a")), Effect::Create(name("a"))]), "b<b a+ -a");
         assert_eq!(fates(vec![rename("a", "_t"), rename("b", "a"), rename("_t", "b")]), "b<a a<b");
         assert_eq!(fates(vec![rename("a", "_old")]), "b<b -a");
-        assert_eq!(fates(vec![rename("_new", "c")]), "a<a b<b c?");
+        assert_eq!(fates(vec![Effect::Appear(name("c"))]), "a<a b<b c?");
         // gh-ost, pt-online-schema-change
-        assert_eq!(fates(vec![rename("a", "_a_del"), rename("_a_gho", "a")]), "b<b a<a?");
+        assert_eq!(fates(vec![rename("a", "_a_del"), Effect::Appear(name("a"))]), "b<b a<a?");
     }
 
     #[test]
