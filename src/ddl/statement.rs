@@ -257,7 +257,7 @@ pub enum Place {
 /// A clause of ALTER TABLE.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Clause {
-    /// ADD [COLUMN].
+    /// `ADD [COLUMN]`.
     AddColumn {
         /// The column.
         column: Box<ColumnDefinition>,
@@ -288,7 +288,7 @@ pub enum Clause {
         /// IF EXISTS.
         if_exists: bool,
     },
-    /// DROP [COLUMN].
+    /// `DROP [COLUMN]`.
     DropColumn {
         /// Which one.
         name: String,
@@ -322,7 +322,7 @@ pub enum Clause {
         /// IF EXISTS.
         if_exists: bool,
     },
-    /// ALTER CHECK and ALTER CONSTRAINT … [NOT] ENFORCED.
+    /// `ALTER CHECK` and `ALTER CONSTRAINT … [NOT] ENFORCED`.
     Enforce {
         /// The check's name.
         name: String,
