@@ -65,13 +65,9 @@ pub async fn alter<C: GenericClient + Sync>(
         }
     }
     // by way of names of their own, since two columns may have swapped theirs
-    let between = |at: usize| ident::postgres(&format!("sirenia renames {at}"));
-    for (at, (from, _)) in renames.iter().enumerate() {
-        sql.push(format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", ident::postgres(from), between(at)));
-    }
-    for (at, (_, to)) in renames.iter().enumerate() {
-        sql.push(format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", between(at), ident::postgres(to)));
-    }
+    let between = |at: usize| format!("sirenia renames {at}");
+    sql.extend(renames.iter().enumerate().map(|(at, (from, _))| columns::rename(&plan.target, from, &between(at))));
+    sql.extend(renames.iter().enumerate().map(|(at, (_, to))| columns::rename(&plan.target, &between(at), to)));
     let (defaults, identities) = if steps.iter().any(|step| matches!(step, Step::Cast(_))) {
         let renamed =
             |name: String| renames.iter().find(|(from, _)| *from == name).map_or(name, |(_, to)| (*to).to_owned());
@@ -140,7 +136,7 @@ async fn drop_column<C: GenericClient + Sync>(
             let free = free_column(client, plan, column).await?;
             vec![
                 format!("ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL"),
-                format!("ALTER TABLE {table} RENAME COLUMN {name} TO {}", ident::postgres(&free)),
+                columns::rename(&plan.target, column, &free),
             ]
         }
     })

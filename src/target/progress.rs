@@ -367,47 +367,6 @@ pub async fn set_exact<C: GenericClient + Sync>(
     Ok(())
 }
 
-/// Records why a table is not copied further; the text names structure, no values.
-///
-/// # Errors
-/// As [`super::classify`] says.
-pub async fn set_error<C: GenericClient + Sync>(
-    client: &C,
-    pipeline: &str,
-    table: &TableName,
-    error: &str,
-) -> Result<()> {
-    client
-        .execute(
-            "UPDATE sirenia.table_state SET error = $4, changed_at = clock_timestamp()
-              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
-            &[&pipeline, &table.database, &table.table, &error],
-        )
-        .await
-        .map_err(on("recording a table's error"))?;
-    Ok(())
-}
-
-/// Back to pending, without ranges and position: its copy begins again. The rows are [`super::tables::truncate`]'s.
-///
-/// # Errors
-/// As [`super::classify`] says.
-pub async fn restart_table<C: GenericClient + Sync>(client: &C, pipeline: &str, table: &TableName) -> Result<()> {
-    client
-        .execute(
-            "WITH gone AS (DELETE FROM sirenia.snapshot_progress
-                            WHERE pipeline = $1 AND source_database = $2 AND source_table = $3)
-             UPDATE sirenia.table_state
-                SET state = 'pending', exact_position = NULL, rows_copied = 0, error = NULL,
-                    changed_at = clock_timestamp()
-              WHERE pipeline = $1 AND source_database = $2 AND source_table = $3",
-            &[&pipeline, &table.database, &table.table],
-        )
-        .await
-        .map_err(on("restarting a table's copy"))?;
-    Ok(())
-}
-
 /// The ranges of a table's copy, by number; empty before the first chunk unless ranges were planned.
 ///
 /// # Errors

@@ -252,27 +252,6 @@ async fn current_user<C: GenericClient + Sync>(client: &C) -> Result<String> {
     Ok(ident::postgres(row.get(0)))
 }
 
-/// Empties a planned table, to copy it again. A table that others refer to is emptied row by row: PostgreSQL would truncate it
-/// only together with them.
-///
-/// # Errors
-/// As [`classify`] says.
-pub async fn truncate<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
-    let doing = format!("emptying table {}", plan.target);
-    let referred = client
-        .query_one(
-            "SELECT EXISTS (SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid
-                              JOIN pg_namespace n ON n.oid = c.relnamespace
-                             WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
-                               AND n.nspname = $1 AND c.relname = $2)",
-            &[&plan.target.schema, &plan.target.table],
-        )
-        .await
-        .map_err(on(&doing))?;
-    let verb = if referred.get(0) { "DELETE FROM" } else { "TRUNCATE" };
-    client.batch_execute(&format!("{verb} {}", plan.target.sql())).await.map_err(on(&doing))
-}
-
 /// Removes what a pipeline has made, for `sirenia reset`: its tables (adopted ones are emptied) and its control rows,
 /// in one fenced transaction. Returns the tables. The lease's row stays: an epoch must never come twice, or an instance
 /// that slept through the reset could write again.
