@@ -64,6 +64,30 @@ pub struct Lease {
     connection: Option<Connection>,
 }
 
+impl Lease {
+    /// Takes it, if that can be now; the connection is still the caller's.
+    async fn take(
+        config: &TargetConfig,
+        connection: &mut Connection,
+        pipeline: &str,
+        holder: &str,
+        ttl: Duration,
+        seize: bool,
+    ) -> Result<Option<Self>> {
+        let asked_at = Instant::now();
+        let epoch = take_over(connection, pipeline, holder, ttl, seize).await?;
+        Ok(epoch.map(|epoch| Self {
+            pipeline: pipeline.to_owned(),
+            holder: holder.to_owned(),
+            epoch,
+            ttl,
+            valid_until: asked_at + ttl,
+            config: config.clone(),
+            connection: None,
+        }))
+    }
+}
+
 /// Waits until the lease is free, takes it, and ends what is left of its former holder.
 ///
 /// `on_wait` is called at every look at a row that somebody else holds, with the holder and the time left.
@@ -105,17 +129,8 @@ pub async fn acquire(
             continue;
         }
         end_sessions(&connection, pipeline, row.get(1)).await?;
-        let asked_at = Instant::now();
-        if let Some(epoch) = take_over(&mut connection, pipeline, holder, ttl, false).await? {
-            return Ok(Lease {
-                pipeline: pipeline.to_owned(),
-                holder: holder.to_owned(),
-                epoch,
-                ttl,
-                valid_until: asked_at + ttl,
-                config: config.clone(),
-                connection: Some(connection),
-            });
+        if let Some(lease) = Lease::take(config, &mut connection, pipeline, holder, ttl, false).await? {
+            return Ok(Lease { connection: Some(connection), ..lease });
         }
         sleep(pause).await;
     }
@@ -132,17 +147,8 @@ pub async fn seize(config: &TargetConfig, pipeline: &str, holder: &str, ttl: Dur
         let sql = "SELECT coalesce(max(epoch), 0) FROM sirenia.lease WHERE pipeline = $1";
         let epoch: i64 = connection.query_one(sql, &[&pipeline]).await.map_err(on("taking the lease"))?.get(0);
         end_sessions(&connection, pipeline, epoch).await?;
-        let asked_at = Instant::now();
-        if let Some(epoch) = take_over(&mut connection, pipeline, holder, ttl, true).await? {
-            return Ok(Lease {
-                pipeline: pipeline.to_owned(),
-                holder: holder.to_owned(),
-                epoch,
-                ttl,
-                valid_until: asked_at + ttl,
-                config: config.clone(),
-                connection: Some(connection),
-            });
+        if let Some(lease) = Lease::take(config, &mut connection, pipeline, holder, ttl, true).await? {
+            return Ok(Lease { connection: Some(connection), ..lease });
         }
         sleep(Duration::from_millis(50)).await;
     }
