@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mapping;
-use crate::pipeline::state::target_config;
+use crate::ops::open;
 use crate::target::quarantine::{self, Listed};
-use crate::target::{Connection, connect, control, lease};
+use crate::target::{Connection, lease};
 use std::time::{Duration, Instant};
 
 /// Between two looks at what became of marked rows.
@@ -27,7 +27,7 @@ pub struct Retried {
 /// # Errors
 /// [`ErrorKind::TargetConflict`] when no pipeline has run on the target; else those of the target.
 pub async fn list(config: &Config, tables: &[String]) -> Result<Vec<Listed>> {
-    let client = open(config).await?;
+    let client = open(config, "sirenia quarantine").await?;
     matching(&client, config, tables).await
 }
 
@@ -36,7 +36,7 @@ pub async fn list(config: &Config, tables: &[String]) -> Result<Vec<Listed>> {
 /// # Errors
 /// [`ErrorKind::Usage`] for a number that is not in quarantine; else as [`list`].
 pub async fn retry(config: &Config, tables: &[String], ids: &[i64], wait: Duration) -> Result<Retried> {
-    let client = open(config).await?;
+    let client = open(config, "sirenia quarantine").await?;
     let rows = matching(&client, config, tables).await?;
     if let Some(id) = ids.iter().find(|id| !rows.iter().any(|row| row.id == **id)) {
         return Err(Error::new(ErrorKind::Usage, format!("no row in quarantine has the number {id}"))
@@ -55,16 +55,6 @@ pub async fn retry(config: &Config, tables: &[String], ids: &[i64], wait: Durati
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-async fn open(config: &Config) -> Result<Connection> {
-    let mut client = connect(&target_config(config), "sirenia quarantine").await?;
-    if control::version(&*client).await?.is_none() {
-        return Err(Error::new(ErrorKind::TargetConflict, "no pipeline has run on this target")
-            .with_hint("`sirenia run` begins one"));
-    }
-    control::install(&mut client).await?; // tables of an older version have no quarantine yet
-    Ok(client)
 }
 
 async fn matching(client: &Connection, config: &Config, tables: &[String]) -> Result<Vec<Listed>> {

@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::TableName;
 use crate::mapping;
-use crate::pipeline::state::target_config;
+use crate::ops::open;
 use crate::target::progress::{self, TableProgress, TableState};
-use crate::target::{Connection, connect, control, lease};
+use crate::target::{Connection, lease};
 use std::time::{Duration, Instant};
 
 /// Between two looks at what became of a wish.
@@ -42,7 +42,7 @@ pub struct Done {
 /// [`ErrorKind::Usage`] for a pattern that matches none; [`ErrorKind::TargetConflict`] when no pipeline has run on the
 /// target; else those of the target.
 pub async fn list(config: &Config, patterns: &[String]) -> Result<Vec<TableProgress>> {
-    let client = open(config).await?;
+    let client = open(config, "sirenia tables").await?;
     matching(&client, config, patterns).await
 }
 
@@ -51,7 +51,7 @@ pub async fn list(config: &Config, patterns: &[String]) -> Result<Vec<TableProgr
 /// # Errors
 /// As [`list`]; [`ErrorKind::Usage`] for a table to resume that is not paused.
 pub async fn ask(config: &Config, patterns: &[String], wish: Wish, wait: Duration) -> Result<Done> {
-    let client = open(config).await?;
+    let client = open(config, "sirenia tables").await?;
     let tables = matching(&client, config, patterns).await?;
     if let Some(table) = tables.iter().find(|table| wish == Wish::Resume && table.state != TableState::Paused) {
         return Err(Error::new(ErrorKind::Usage, format!("{} is not paused", table.source))
@@ -79,16 +79,6 @@ pub async fn ask(config: &Config, patterns: &[String], wish: Wish, wait: Duratio
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-async fn open(config: &Config) -> Result<Connection> {
-    let mut client = connect(&target_config(config), "sirenia tables").await?;
-    if control::version(&*client).await?.is_none() {
-        return Err(Error::new(ErrorKind::TargetConflict, "no pipeline has run on this target")
-            .with_hint("`sirenia run` begins one"));
-    }
-    control::install(&mut client).await?; // tables of an older version take no wishes yet
-    Ok(client)
 }
 
 async fn matching(client: &Connection, config: &Config, patterns: &[String]) -> Result<Vec<TableProgress>> {
