@@ -46,7 +46,7 @@ pub async fn carry(
     let pipeline = context.config.pipeline.as_str();
     let mut client = context.connect_writer().await?;
     let states = progress::load_tables(&*client, pipeline).await?;
-    let behind = stop.behind.as_ref().unwrap_or(&stop.statement.position);
+    let behind = stop.goes_on_at();
     let (now, server) = current(context, stop, ahead).await?;
     let here = Here { context, states: &states, statement: &stop.statement.position };
     let mut intent = match Intent::of(&here, stop, &server) {
@@ -63,13 +63,27 @@ pub async fn carry(
     let changed = Changed { here: &here, plans: &plans, fates: &fates, uncertain: &uncertain };
     let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
     changed.write(&transaction, checkpoint.phase, behind).await?;
-    let led = Led { statement: summary(&stop.statement.sql, &stop.statement.database), inside: stop.behind.is_none() };
-    checkpoint.schema_version = schema_version::add(&transaction, pipeline, behind, &catalog, Some(&led)).await?;
-    checkpoints::step_in(&transaction, pipeline, &checkpoint.position, behind).await?;
+    step_over(&transaction, pipeline, stop, &catalog, checkpoint).await?;
     transaction.commit().await.map_err(|error| classify(error, "carrying DDL over"))?;
+    let statement = summary(&stop.statement.sql, &stop.statement.database);
+    tracing::info!(statement, position = %stop.statement.position, "carried over");
+    Ok(context.behind(catalog, plans, stop.inside()))
+}
+
+/// Records the schema behind the statement and moves the checkpoint there.
+async fn step_over<C: GenericClient + Sync>(
+    client: &C,
+    pipeline: &str,
+    stop: &DdlStop,
+    catalog: &Catalog,
+    checkpoint: &mut Checkpoint,
+) -> Result<()> {
+    let behind = stop.goes_on_at();
+    let led = Led { statement: summary(&stop.statement.sql, &stop.statement.database), inside: stop.behind.is_none() };
+    checkpoint.schema_version = schema_version::add(client, pipeline, behind, catalog, Some(&led)).await?;
+    checkpoints::step_in(client, pipeline, &checkpoint.position, behind).await?;
     checkpoint.position.clone_from(behind);
-    tracing::info!(statement = led.statement, position = %stop.statement.position, "carried over");
-    Ok(context.behind(catalog, plans, led.inside.then(|| behind.binlog.clone())))
+    Ok(())
 }
 
 /// The statement's verb and tables, for people; nothing else of it, since it may hold values.
@@ -86,7 +100,7 @@ fn summary(sql: &str, database: &str) -> String {
 /// What the source shows now: its tables, and what of it decides how statements are read.
 async fn current(context: &Context, stop: &DdlStop, ahead: &mut Ahead) -> Result<(Catalog, ddl::Server)> {
     let here = &stop.statement.position;
-    let behind = stop.behind.as_ref().unwrap_or(here);
+    let behind = stop.goes_on_at();
     let mut conn = connect_source(&context.source).await?;
     let now = catalog::read_settled(&mut conn, context.facts.flavor, &context.config.mapping).await?;
     let mut server = ddl_server(&mut conn, &context.facts).await?;
@@ -163,20 +177,14 @@ async fn not_understood(here: &Here<'_>, stop: &DdlStop, why: String, checkpoint
         )));
     }
     let pipeline = context.config.pipeline.as_str();
-    let behind = stop.behind.as_ref().unwrap_or(&statement.position);
     let mut client = context.connect_writer().await?;
     let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
     let paused = known.iter().filter(|state| !here.passes(state));
     let paused = paused.map(|state| (state.source.clone(), format!("{summary}: {why}"))).collect();
     super::recopy::leave_out(&transaction, context, &context.plans, paused, TableState::Paused).await?;
-    let led = Led { statement: summary, inside: stop.behind.is_none() };
-    checkpoint.schema_version =
-        schema_version::add(&transaction, pipeline, behind, &context.catalog, Some(&led)).await?;
-    checkpoints::step_in(&transaction, pipeline, &checkpoint.position, behind).await?;
+    step_over(&transaction, pipeline, stop, &context.catalog, checkpoint).await?;
     transaction.commit().await.map_err(|error| classify(error, "pausing tables"))?;
-    checkpoint.position.clone_from(behind);
-    let inside = led.inside.then(|| behind.binlog.clone());
-    Ok(context.behind(context.catalog.clone(), context.plans.clone(), inside))
+    Ok(context.behind(context.catalog.clone(), context.plans.clone(), stop.inside()))
 }
 
 /// Whether the table's changes are left out until it is copied (anew).
@@ -223,8 +231,8 @@ impl Here<'_> {
         now: &Catalog,
         intent: &Intent,
         ahead: &Ahead,
-    ) -> (Catalog, Vec<(TableName, String)>) {
-        let (mut tables, mut uncertain) = (Vec::new(), Vec::new());
+    ) -> (Catalog, BTreeMap<TableName, String>) {
+        let (mut tables, mut uncertain) = (Vec::new(), BTreeMap::new());
         for fate in &fates.tables {
             let known = fate.origin.map(|origin| &*self.context.plans[origin].source);
             if self.passes_by(fate) {
@@ -241,7 +249,7 @@ impl Here<'_> {
                 (Some(Ok(table)), _) => tables.push(TableSchema { name: fate.name.clone(), ..table.clone() }),
                 (told, Some(known)) if touched => {
                     let why = told.and_then(std::result::Result::err).unwrap_or("its columns are not known");
-                    uncertain.push((fate.name.clone(), why.to_owned()));
+                    uncertain.insert(fate.name.clone(), why.to_owned());
                     tables.push(TableSchema { name: fate.name.clone(), ..known.clone() });
                 }
                 (_, Some(known)) => tables.push(TableSchema { name: fate.name.clone(), ..known.clone() }),
@@ -249,7 +257,7 @@ impl Here<'_> {
                 (told, None) => {
                     if let Some(table) = now.table(&fate.name) {
                         let why = told.and_then(std::result::Result::err).unwrap_or("it changes again");
-                        uncertain.push((fate.name.clone(), why.to_owned()));
+                        uncertain.insert(fate.name.clone(), why.to_owned());
                         tables.push(table.clone());
                     }
                 }
@@ -265,7 +273,7 @@ struct Changed<'a> {
     here: &'a Here<'a>,
     plans: &'a [Arc<TablePlan>],
     fates: &'a Fates,
-    uncertain: &'a [(TableName, String)],
+    uncertain: &'a BTreeMap<TableName, String>,
 }
 
 impl Changed<'_> {
@@ -294,12 +302,15 @@ impl Changed<'_> {
                 alter::empty(client, &plan.target).await?;
                 quarantine::forget(client, pipeline, &fate.name).await?;
             }
-            let copy = match fate.origin {
+            let mut copy = self.uncertain.get(&fate.name).or(fate.unknown.as_ref()).cloned();
+            match fate.origin {
                 None => self.make(client, plan, phase, behind).await?,
-                Some(origin) => self.change(client, fate, &context.plans[origin], plan, phase).await?,
-            };
-            let uncertain = self.uncertain.iter().find(|(name, _)| *name == fate.name).map(|(_, why)| why.clone());
-            match copy.or(uncertain).or_else(|| fate.unknown.clone()) {
+                Some(origin) if copy.is_none() => {
+                    copy = self.change(client, fate, &context.plans[origin], plan, phase).await?;
+                }
+                Some(_) => {}
+            }
+            match copy {
                 Some(why) => left_out.push((fate.name.clone(), why)),
                 None => settled.push(Arc::clone(plan)),
             }
@@ -363,14 +374,14 @@ impl Changed<'_> {
         if targets.is_empty() { Ok(()) } else { alter::rename_tables(client, &targets).await }
     }
 
-    /// Makes the table that came. Returns why its rows have to be copied, if they have to.
+    /// Makes the table that came.
     async fn make<C: GenericClient + Sync>(
         &self,
         client: &C,
         plan: &Arc<TablePlan>,
         phase: Phase,
         behind: &Position,
-    ) -> Result<Option<String>> {
+    ) -> Result<()> {
         let pipeline = self.here.context.config.pipeline.as_str();
         let one = std::slice::from_ref(plan);
         tables::check_tables(client, pipeline, one).await?;
@@ -381,7 +392,7 @@ impl Changed<'_> {
         let state = if phase == Phase::Follow { TableState::Ready } else { TableState::Copied };
         progress::set_state(client, pipeline, &plan.source.name, state).await?;
         tracing::info!(table = %plan.source.name, "is carried from here on");
-        Ok(None)
+        Ok(())
     }
 
     /// Changes the table's columns. Returns why its rows have to be copied, if they have to.
@@ -393,9 +404,6 @@ impl Changed<'_> {
         new: &Arc<TablePlan>,
         phase: Phase,
     ) -> Result<Option<String>> {
-        if fate.unknown.is_some() || self.uncertain.iter().any(|(name, _)| *name == fate.name) {
-            return Ok(None); // what it is copied for is told by those
-        }
         let in_chunks = self.here.origin(fate).is_some_and(|state| state.exact_position.is_none());
         if phase != Phase::Follow && in_chunks && old.source.name != new.source.name {
             return Ok(Some("it was renamed while it was copied".into()));

@@ -108,6 +108,20 @@ pub struct DecodeLoop<D> {
     pub concerns_us: D,
 }
 
+impl DdlStop {
+    /// Where the stream goes on: behind the statement, or at the beginning of its transaction.
+    #[must_use]
+    pub fn goes_on_at(&self) -> &Position {
+        self.behind.as_ref().unwrap_or(&self.statement.position)
+    }
+
+    /// Where the statement's transaction begins, if it stands inside one.
+    #[must_use]
+    pub fn inside(&self) -> Option<BinlogOffset> {
+        self.behind.is_none().then(|| self.statement.position.binlog.clone())
+    }
+}
+
 /// How the thread goes on behind an event.
 enum Step {
     On,

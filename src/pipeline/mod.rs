@@ -188,8 +188,8 @@ async fn work(
     let mut copying: Option<Copying> = None;
     // tables that wait but are not on the source any more; the stream will come to that
     let mut vanished = false;
-    recopy::do_requests(&context, &mut copying).await?;
     loop {
+        recopy::do_requests(&context, &mut copying).await?;
         let followed = match checkpoint.phase {
             Phase::Snapshot => return Err(Error::new(ErrorKind::Bug, "a copy that is done is not done")),
             Phase::Index => {
@@ -204,7 +204,6 @@ async fn work(
             }
             Phase::CatchUp => {
                 shared.update(|view| view.phase = Showing::CatchUp);
-                recopy::do_requests(&context, &mut copying).await?;
                 recopy::leave_out_what_waits(&context).await?;
                 let until = checkpoint.catch_up_until.as_ref().map(|at| &at.binlog);
                 let course = course(&context, &checkpoint, until, None).await?;
@@ -212,7 +211,6 @@ async fn work(
                 follow(&context, course, shutdown).await
             }
             Phase::Follow => {
-                recopy::do_requests(&context, &mut copying).await?;
                 if copying.is_none() && !vanished {
                     copying = Copying::begin(&context).await?;
                 }
@@ -262,11 +260,7 @@ async fn work(
                 checkpoint = reload(&context).await?;
                 context = Arc::new(ddl::carry(&context, &stop, &mut ahead, &mut checkpoint).await?);
             }
-            Followed::Requested => {
-                copying = None;
-                checkpoint = reload(&context).await?;
-            }
-            Followed::Copied => checkpoint = reload(&context).await?,
+            Followed::Requested | Followed::Copied => checkpoint = reload(&context).await?,
         }
     }
 }

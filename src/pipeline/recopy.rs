@@ -9,7 +9,7 @@
 
 use super::bootstrap::plans_of;
 use super::ddl::is_left_out;
-use super::snapshot::copy_view;
+use super::snapshot::{copy_view, is_as_planned};
 use super::state::Context;
 use crate::convert::alter::{Alteration, alteration};
 use crate::convert::plan::TablePlan;
@@ -218,25 +218,19 @@ impl Copying {
             return Ok(None);
         };
         let pipeline = context.config.pipeline.as_str();
-        let mut catalog = context.catalog.clone();
-        catalog.tables.retain(|known| !tables.iter().any(|table| table.name == known.name));
-        catalog.tables.extend(tables);
-        catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
-        let plans = plans_of(&catalog, &context.config)?;
-        let renewed = context.behind(catalog, plans, context.inside.clone());
+        let renewed = with_tables(context, tables)?;
         let client = target.client();
-        let (mut numbers, mut settled) = (Vec::new(), Vec::new());
-        for (number, plan) in renewed.plans.iter().enumerate() {
+        let mut settled = Vec::new();
+        for plan in &renewed.plans {
             let Some(copied) = planned.iter().find(|copied| copied.source.name == plan.source.name) else { continue };
             if copied.shape() != plan.shape() {
                 return Err(Error::new(ErrorKind::SourceUnavailable, format!("{} changes", plan.source.name)));
             }
             progress::set_state(client, pipeline, &plan.source.name, TableState::Ready).await?;
             progress::set_shape(client, pipeline, &plan.source.name, &plan.shape()).await?;
-            numbers.push(number);
             settled.push(Arc::clone(plan));
         }
-        settled.extend(follow_types(context, &renewed, &numbers, client).await?);
+        settled.extend(follow_types(context, &renewed, &planned, client).await?);
         super::bring_in_line(client, &context.plans, &renewed.plans, &settled).await?;
         checkpoint.schema_version =
             schema_version::renew(client, pipeline, checkpoint.schema_version, &renewed.catalog).await?;
@@ -284,14 +278,18 @@ async fn copy_waiting(context: &Context, waiting: Vec<TableProgress>) -> Result<
     loop {
         let mut conn = connect_source(&context.source).await?;
         let now = catalog::read_settled(&mut conn, context.facts.flavor, &context.config.mapping).await?;
-        let copied = copy(context, &now, &waiting).await;
+        let _ = conn.disconnect().await;
+        let error = match copy(context, &now, &waiting).await {
+            Err(error) if tries < TRIES => error,
+            copied => return copied,
+        };
+        let mut conn = connect_source(&context.source).await?;
         let after = catalog::read(&mut conn, context.facts.flavor, &context.config.mapping).await?;
         let _ = conn.disconnect().await;
-        let same = waiting.iter().all(|table| alike(now.table(table), after.table(table)));
-        match copied {
-            Err(error) if !same && tries < TRIES => tracing::info!("tables changed while they were copied: {error}"),
-            copied => return copied,
+        if waiting.iter().all(|table| alike(now.table(table), after.table(table))) {
+            return Err(error);
         }
+        tracing::info!("tables changed while they were copied: {error}");
         tries += 1;
     }
 }
@@ -300,12 +298,13 @@ async fn copy_waiting(context: &Context, waiting: Vec<TableProgress>) -> Result<
 async fn follow_types<C: GenericClient + Sync>(
     before: &Context,
     renewed: &Context,
-    copied: &[usize],
+    copied: &[Arc<TablePlan>],
     client: &C,
 ) -> Result<Vec<Arc<TablePlan>>> {
     let pipeline = renewed.config.pipeline.as_str();
     let (mut followed, mut left) = (Vec::new(), Vec::new());
-    for (_, new) in renewed.plans.iter().enumerate().filter(|(at, _)| !copied.contains(at)) {
+    let is_copied = |plan: &TablePlan| copied.iter().any(|copied| copied.source.name == plan.source.name);
+    for new in renewed.plans.iter().filter(|plan| !is_copied(plan)) {
         let Some(old) = before.plans.iter().find(|plan| plan.source.name == new.source.name) else { continue };
         if old.shape() == new.shape() {
             continue;
@@ -331,6 +330,16 @@ pub fn alike(a: Option<&TableSchema>, b: Option<&TableSchema>) -> bool {
     catalog::agree(&one(a), &one(b))
 }
 
+/// The context with other schemas of some tables.
+fn with_tables(context: &Context, tables: Vec<TableSchema>) -> Result<Context> {
+    let mut catalog = context.catalog.clone();
+    catalog.tables.retain(|known| !tables.iter().any(|table| table.name == known.name));
+    catalog.tables.extend(tables);
+    catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
+    let plans = plans_of(&catalog, &context.config)?;
+    Ok(context.behind(catalog, plans, context.inside.clone()))
+}
+
 async fn copy(context: &Context, now: &Catalog, waiting: &[TableName]) -> Result<Option<Copied>> {
     let there: Vec<usize> = (0..now.tables.len()).filter(|at| waiting.contains(&now.tables[*at].name)).collect();
     if there.is_empty() {
@@ -339,22 +348,14 @@ async fn copy(context: &Context, now: &Catalog, waiting: &[TableName]) -> Result
     let started = Instant::now();
     let mut view = open_exact(&context.source, &context.facts, now, &there).await?;
     let position = view.position.clone();
-    // what changed between the reading and the view is in neither
-    let mut conn = connect_source(&context.source).await?;
-    let after = catalog::read(&mut conn, context.facts.flavor, &context.config.mapping).await?;
-    let _ = conn.disconnect().await;
     let tables: Vec<TableSchema> = there.iter().map(|at| now.tables[*at].clone()).collect();
-    if let Some(changed) = tables.iter().find(|table| !alike(Some(table), after.table(&table.name))) {
-        return Err(Error::new(ErrorKind::SourceUnavailable, format!("{} changes", changed.name)));
-    }
-    let mut catalog = context.catalog.clone();
-    catalog.tables.retain(|known| !tables.iter().any(|table| table.name == known.name));
-    catalog.tables.extend(tables.iter().cloned());
-    catalog.tables.sort_by(|a, b| a.name.cmp(&b.name));
-    let plans = plans_of(&catalog, &context.config)?;
-    let renewed = context.behind(catalog, plans, context.inside.clone());
+    let renewed = with_tables(context, tables.clone())?;
     let copied = |at: &usize| tables.iter().any(|table| table.name == renewed.plans[*at].source.name);
     let numbers: Vec<usize> = (0..renewed.plans.len()).filter(copied).collect();
+    // what changed between the reading and the view is in neither
+    if !is_as_planned(&renewed, &numbers).await? {
+        return Err(Error::new(ErrorKind::SourceUnavailable, "tables changed before they were copied"));
+    }
     let plans: Vec<Arc<TablePlan>> = numbers.iter().map(|at| Arc::clone(&renewed.plans[*at])).collect();
     let pipeline = renewed.config.pipeline.as_str();
     let target = ChunkWriter::new(renewed.connect_writer().await?, pipeline, renewed.epoch).await?;

@@ -130,7 +130,10 @@ async fn begin_anew(context: &Context) -> Result<(Conn, ChunkWriter)> {
 }
 
 /// Whether the source's tables still are what the copy was planned for.
-async fn is_as_planned(context: &Context, tables: &[usize]) -> Result<bool> {
+///
+/// # Errors
+/// Those of the source.
+pub async fn is_as_planned(context: &Context, tables: &[usize]) -> Result<bool> {
     let mut conn = connect_source(&context.source).await?;
     let now = catalog::read(&mut conn, context.facts.flavor, &context.config.mapping).await?;
     let _ = conn.disconnect().await;

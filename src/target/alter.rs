@@ -224,10 +224,13 @@ pub async fn empty<C: GenericClient + Sync>(client: &C, table: &TargetName) -> R
 
 /// What becomes of a table that the source dropped.
 pub async fn drop_table<C: GenericClient + Sync>(client: &C, table: &TargetName, on_drop: OnDrop) -> Result<()> {
+    if on_drop == OnDrop::Ignore {
+        return Ok(());
+    }
     let doing = format!("dropping table {table}");
     let mut sql = drop_references(client, table, None).await?;
     match on_drop {
-        OnDrop::Ignore => return Ok(()),
+        OnDrop::Ignore => {}
         OnDrop::Apply => sql.push(format!("DROP TABLE IF EXISTS {}", table.sql())),
         OnDrop::Rename => {
             let numbered = (2..).map(|n| ident::postgres_fit(&format!("{}_dropped_{n}", table.table)));
