@@ -1,9 +1,9 @@
 //! Event frames → batches, on a thread of its own.
 //!
 //! Enters: raw binlog events from the transport, through a queue bounded in bytes ([`frame_queue`]). Leaves: merged
-//! [`Batch`]es, through a channel of one. Works without waiting: while the target applies a batch, the next one grows;
-//! when the stream falls idle, what is there is cut at once (latency), under backlog batches grow to their limits
-//! (throughput). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
+//! [`Batch`]es, through a channel of one. Works without waiting: while the target applies a batch, the next one grows to
+//! its limits (throughput); when the stream falls idle and the writer has nothing to do, what is there is cut at once
+//! (latency). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
 
 use crate::batch::{Batch, Batcher};
 use crate::binlog::{Decoded, Decoder};
@@ -11,7 +11,7 @@ use crate::change::{Boundary, DdlStatement, RowImages};
 use crate::error::Result;
 use crate::position::{BinlogOffset, Position};
 use crate::source::transport::RawEvent;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
@@ -24,19 +24,19 @@ const PERMIT: usize = 1024;
 
 /// The sending half of the frame queue: owned by the async transport.
 pub struct FrameSender {
-    frames: Sender<RawEvent>,
+    frames: Sender<Vec<RawEvent>>,
     budget: Arc<Semaphore>,
     permits: usize,
 }
 
 /// The receiving half of the frame queue: owned by the decoding thread.
 pub struct FrameReceiver {
-    frames: Receiver<RawEvent>,
+    frames: Receiver<Vec<RawEvent>>,
     budget: Arc<Semaphore>,
     permits: usize,
 }
 
-/// A queue of events bounded to `bytes`; a larger single event is admitted alone.
+/// A queue of events bounded to `bytes`; more than that at a time is admitted alone.
 #[must_use]
 pub fn frame_queue(bytes: usize) -> (FrameSender, FrameReceiver) {
     let permits = (bytes / PERMIT).max(1);
@@ -48,19 +48,20 @@ pub fn frame_queue(bytes: usize) -> (FrameSender, FrameReceiver) {
     )
 }
 
-fn permits_of(event: &RawEvent, most: usize) -> usize {
-    (event.len() / PERMIT + 1).min(most)
+fn permits_of(events: &[RawEvent], most: usize) -> usize {
+    let held = |event: &RawEvent| event.len() + size_of::<RawEvent>();
+    (events.iter().map(held).sum::<usize>() / PERMIT + 1).min(most)
 }
 
 impl FrameSender {
-    /// Waits for room and queues the event; false when the decoding thread has stopped.
-    pub async fn send(&self, event: RawEvent) -> bool {
-        let permits = u32::try_from(permits_of(&event, self.permits)).unwrap_or(u32::MAX);
+    /// Waits for room and queues the events; false when the decoding thread has stopped.
+    pub async fn send(&self, events: Vec<RawEvent>) -> bool {
+        let permits = u32::try_from(permits_of(&events, self.permits)).unwrap_or(u32::MAX);
         match self.budget.acquire_many(permits).await {
             Ok(room) => room.forget(),
             Err(_closed) => return false,
         }
-        self.frames.send(event).is_ok()
+        self.frames.send(events).is_ok()
     }
 }
 
@@ -100,8 +101,12 @@ pub struct DecodeLoop<D> {
     pub frames: FrameReceiver,
     /// Batches.
     pub batches: mpsc::Sender<Decoding>,
+    /// A word from the writer that it waits for a batch.
+    pub idle: Receiver<()>,
     /// Where to stop.
     pub until: Option<BinlogOffset>,
+    /// When the events in hand came to be decoded.
+    pub now: Instant,
     /// Whether the log does not say what becomes of the other columns where a statement replaces a row by some.
     pub lossy_replace: bool,
     /// Whether a DDL statement (and does it stand inside a transaction?) has to be carried over, which ends the stream.
@@ -144,56 +149,76 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
     /// # Errors
     /// What the decoder, the converter or the DDL decision refuse; batches before it have been handed on.
     pub fn run(mut self) -> Result<Ended> {
-        let mut last_cut = Instant::now();
+        let frames = self.frames.frames.clone();
+        let mut last_cut = self.now;
         loop {
-            let event = match self.frames.frames.try_recv() {
-                Ok(event) => event,
+            let events = match frames.try_recv() {
+                Ok(events) => events,
                 Err(TryRecvError::Disconnected) => return Ok(Ended::Closed),
                 Err(TryRecvError::Empty) => {
                     let due = self.batcher.moved_to().is_some() && last_cut.elapsed() >= SAVE_IDLE_POSITION;
-                    if self.batcher.has_changes() || due {
+                    let waiting = self.batcher.has_changes() || due;
+                    if waiting && (due || self.idle.try_recv().is_ok()) {
                         last_cut = Instant::now();
                         if !self.cut_at_commit() {
                             return Ok(Ended::Closed);
                         }
                         continue;
                     }
-                    match self.frames.frames.recv_timeout(SAVE_IDLE_POSITION) {
-                        Ok(event) => event,
-                        Err(RecvTimeoutError::Timeout) => continue,
-                        Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Closed),
+                    let never = crossbeam_channel::never();
+                    select! {
+                        recv(frames) -> events => match events {
+                            Ok(events) => events,
+                            Err(_closed) => return Ok(Ended::Closed),
+                        },
+                        recv(if waiting { &self.idle } else { &never }) -> idle => {
+                            if idle.is_err() {
+                                return Ok(Ended::Closed);
+                            }
+                            last_cut = Instant::now();
+                            if !self.cut_at_commit() {
+                                return Ok(Ended::Closed);
+                            }
+                            continue;
+                        }
+                        default(SAVE_IDLE_POSITION) => continue,
                     }
                 }
             };
-            let permits = permits_of(&event, self.frames.permits);
-            let decoded = self.event(&event);
+            self.now = Instant::now();
+            for event in &events {
+                match self.event(event) {
+                    Ok(Step::On) => {}
+                    Ok(Step::Closed) => return Ok(Ended::Closed),
+                    Ok(Step::Ddl(stop)) => {
+                        self.hand_on_committed();
+                        return Ok(Ended::Ddl(stop));
+                    }
+                    Err(error) => {
+                        self.hand_on_committed();
+                        return Err(error);
+                    }
+                }
+                let reached = self.has_reached();
+                if reached || self.batcher.is_full(self.now) {
+                    last_cut = self.now;
+                    if !self.cut_at_commit() {
+                        return Ok(Ended::Closed);
+                    }
+                }
+                if reached {
+                    return Ok(Ended::ReachedUntil);
+                }
+            }
+            let permits = permits_of(&events, self.frames.permits);
+            drop(events);
             self.frames.budget.add_permits(permits);
-            match decoded {
-                Ok(Step::On) => {}
-                Ok(Step::Closed) => return Ok(Ended::Closed),
-                Ok(Step::Ddl(stop)) => {
-                    self.hand_on_committed();
-                    return Ok(Ended::Ddl(stop));
-                }
-                Err(error) => {
-                    self.hand_on_committed();
-                    return Err(error);
-                }
-            }
-            let reached = match (&self.until, self.batcher.moved_to()) {
-                (Some(until), Some(position)) => position.binlog >= *until && !self.decoder.in_transaction(),
-                _ => false,
-            };
-            if reached || self.batcher.is_full(Instant::now()) {
-                last_cut = Instant::now();
-                if !self.cut_at_commit() {
-                    return Ok(Ended::Closed);
-                }
-            }
-            if reached {
-                return Ok(Ended::ReachedUntil);
-            }
         }
+    }
+
+    fn has_reached(&self) -> bool {
+        let (Some(until), Some(position)) = (&self.until, self.batcher.moved_to()) else { return false };
+        position.binlog >= *until && !self.decoder.in_transaction()
     }
 
     /// Decodes one event, and those inside it, into the batcher.
@@ -211,7 +236,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                     let (partial, lossy) = (rows.is_partial(), self.lossy_replace);
                     let schema = self.batcher.schema(table);
                     let mut images = RowImages::default();
-                    let now = Instant::now();
+                    let now = self.now;
                     while rows.next_row(&mut images)? {
                         if partial {
                             images.complete(op, &schema, lossy).map_err(|error| error.at(at))?;
@@ -286,6 +311,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
     fn send(&mut self, batch: Batch) -> bool {
         let fingerprint =
             self.decoder.file_fingerprint().map(|(file, created, server)| (file.to_owned(), created, server));
+        while self.idle.try_recv().is_ok() {} // this batch is what the writer waited for
         self.batches.blocking_send(Decoding { batch, fingerprint }).is_ok()
     }
 }

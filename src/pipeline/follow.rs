@@ -71,6 +71,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
     let memory = context.config.apply.memory;
     let (frames, receiver) = frame_queue(memory / 8);
     let (batches, mut received) = mpsc::channel::<Decoding>(1);
+    let (waits, idle) = crossbeam_channel::bounded(1);
     let graph = Arc::new(KeyGraph::new(&context.plans, context.facts.logs_cascades)?);
     let client = context.connect_writer().await?;
     let mut writer = Writer::new(
@@ -105,6 +106,8 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
         batcher: Batcher::new(converters, course.modes.clone(), graph, limits),
         frames: receiver,
         batches,
+        idle,
+        now: Instant::now(),
         until: course.until.clone(),
         lossy_replace: row_image::loses_replaced(&context.facts),
         concerns_us: ddl_filter(context),
@@ -114,9 +117,9 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
     // dropped with this function: the frames' channel closes and the decoding thread ends
     let reading = async move {
         loop {
-            let event = transport.next().await?;
-            bytes_received.inc_by(event.len() as u64);
-            if !frames.send(event).await {
+            let events = transport.next_block().await?;
+            bytes_received.inc_by(events.iter().map(|event| event.len() as u64).sum());
+            if !frames.send(events).await {
                 return std::future::pending::<Result<Followed>>().await; // the decoding thread says why
             }
         }
@@ -127,6 +130,7 @@ pub async fn follow(context: &Context, course: Course, shutdown: &Shutdown) -> R
         let mut retries = tokio::time::interval(RETRIES);
         loop {
             show_quarantine(context, &mut writer);
+            let _ = waits.try_send(());
             tokio::select! {
                 batch = next_batch(&mut received, shutdown) => match batch {
                     Some(decoding) => apply(context, &mut writer, &mut identity, decoding, shutdown).await?,

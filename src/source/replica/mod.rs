@@ -103,22 +103,35 @@ impl Replica {
     /// # Errors
     /// Those of the network; `Corrupt` for what is no answer to a dump.
     pub async fn sent(&mut self, doing: &str) -> Result<Sent> {
-        const SHORTER_THAN_DATA: usize = 9;
-        let mut packet = self.packets.read().await.map_err(|error| login::network(error, doing))?;
-        match packet.first() {
-            Some(0) => {
-                packet.advance(1);
-                Ok(Sent::Event(packet))
-            }
-            Some(0xFE) if packet.len() < SHORTER_THAN_DATA => Ok(Sent::End),
-            Some(0xFF) => Ok(Sent::Refused(login::server_error(&packet))),
-            _ => Err(corrupt(doing).detail("a packet of the binlog stream that is no event")),
-        }
+        let packet = self.packets.read().await.map_err(|error| login::network(error, doing))?;
+        sent(packet, doing)
+    }
+
+    /// The next thing the server has sent, if it has arrived.
+    ///
+    /// # Errors
+    /// As [`Self::sent`].
+    pub fn arrived(&mut self, doing: &str) -> Result<Option<Sent>> {
+        let packet = self.packets.take().map_err(|error| login::network(error, doing))?;
+        packet.map(|packet| sent(packet, doing)).transpose()
     }
 
     /// Closes the connection.
     pub async fn close(self) {
         self.packets.close().await;
+    }
+}
+
+fn sent(mut packet: Bytes, doing: &str) -> Result<Sent> {
+    const SHORTER_THAN_DATA: usize = 9;
+    match packet.first() {
+        Some(0) => {
+            packet.advance(1);
+            Ok(Sent::Event(packet))
+        }
+        Some(0xFE) if packet.len() < SHORTER_THAN_DATA => Ok(Sent::End),
+        Some(0xFF) => Ok(Sent::Refused(login::server_error(&packet))),
+        _ => Err(corrupt(doing).detail("a packet of the binlog stream that is no event")),
     }
 }
 

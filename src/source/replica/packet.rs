@@ -59,8 +59,8 @@ impl Packets {
         }
     }
 
-    /// A whole packet, if it has arrived.
-    fn take(&mut self) -> io::Result<Option<Bytes>> {
+    /// The next packet's payload, if it has arrived whole.
+    pub fn take(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let Some(&[a, b, c, sequence]) = self.buffer.first_chunk::<4>() else { return Ok(None) };
             let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
