@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`bootstrap`] | from an address to a context and a checkpoint |
 //! | [`snapshot`] | the first copy |
+//! | [`indexes`] | what the first copy left out: indexes, then foreign keys |
 //! | [`decode`] | event frames → batches, on a thread of its own |
 //! | [`mod@follow`] | one run of the stream |
 //! | [`ddl`] | a DDL statement in the stream: target, schema and checkpoint step over it together |
@@ -18,6 +19,7 @@ pub mod bootstrap;
 pub mod ddl;
 pub mod decode;
 pub mod follow;
+pub mod indexes;
 pub mod lag;
 pub mod recopy;
 pub mod retry;
@@ -35,9 +37,9 @@ use crate::source::ahead::Ahead;
 use crate::source::connect::connect as connect_source;
 use crate::source::server::{ServerFacts, write_position};
 use crate::status::{Phase as Showing, Shared, TableView};
-use crate::target::objects::{self, Applied, ObjectKind, Scope, Step};
-use crate::target::progress::{self, TableState};
-use crate::target::{GenericClient, Phase, checkpoint, classify, control, fence, lease};
+use crate::target::objects::{self, ObjectKind, Scope};
+use crate::target::progress;
+use crate::target::{GenericClient, Phase, checkpoint, control, lease};
 use follow::{Course, Followed, follow};
 use recopy::Copying;
 use retry::Backoff;
@@ -193,7 +195,7 @@ async fn work(
         let followed = match checkpoint.phase {
             Phase::Snapshot => return Err(Error::new(ErrorKind::Bug, "a copy that is done is not done")),
             Phase::Index => {
-                build_indexes(&context, shutdown).await?;
+                indexes::build(&context, shutdown).await?;
                 if shutdown.is_raised() {
                     return Ok(());
                 }
@@ -334,73 +336,8 @@ async fn make<C: GenericClient + Sync>(client: &C, plans: &[Arc<TablePlan>], sco
     let mut found = objects::reconcile(client, plans, scope).await?;
     // columns are as they are to be: one that the source dropped may have been kept
     found.steps.retain(|step| step.object != ObjectKind::Column);
-    tell(&objects::apply(client, &found.steps).await?);
+    indexes::tell(&objects::apply(client, &found.steps).await?);
     Ok(())
-}
-
-/// Makes what the copy left out, table by table, each in its own fenced transaction; then the foreign keys of all.
-async fn build_indexes(context: &Context, shutdown: &Shutdown) -> Result<()> {
-    let mut client = context.connect_writer().await?;
-    let pipeline = &context.config.pipeline;
-    let states = progress::load_tables(&*client, pipeline).await?;
-    let started = Instant::now();
-    let mut made = 0;
-    let scope = Scope { without_foreign_keys: true, ..Scope::default() };
-    let found = objects::reconcile(&*client, &context.plans, scope).await?;
-    for plan in &context.plans {
-        let name = &plan.source.name;
-        // columns are the copy's: what differs there was accepted when it began
-        let own = |step: &&Step| step.table == plan.target && step.object > ObjectKind::Column;
-        let steps: Vec<Step> = found.steps.iter().filter(own).cloned().collect();
-        let state = states.iter().find(|state| state.source == *name);
-        let ready = state.is_some_and(|state| state.state == TableState::Ready) && steps.is_empty();
-        if ready || state.is_some_and(ddl::is_left_out) {
-            continue;
-        }
-        if shutdown.is_raised() {
-            return Ok(());
-        }
-        let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
-        let applied = objects::apply(&transaction, &steps).await?;
-        progress::set_state(&transaction, pipeline, name, TableState::Ready).await?;
-        transaction.commit().await.map_err(|e| classify(e, "building indexes"))?;
-        made += applied.done;
-        tell(&applied);
-    }
-    // what stands now: on the keys and indexes that were just made
-    let found = objects::reconcile(&*client, &context.plans, Scope::default()).await?;
-    let keys: Vec<Step> = found.steps.into_iter().filter(|step| step.object == ObjectKind::ForeignKey).collect();
-    for steps in keys.chunk_by(|a, b| a.table == b.table) {
-        if shutdown.is_raised() {
-            return Ok(());
-        }
-        let transaction = fence::begin(&mut client, pipeline, context.epoch).await?;
-        let applied = objects::apply(&transaction, steps).await?;
-        transaction.commit().await.map_err(|e| classify(e, "making foreign keys"))?;
-        made += applied.done;
-        tell(&applied);
-    }
-    let left_out: usize = context.plans.iter().map(|plan| plan.objects.not_carried.len()).sum();
-    if left_out > 0 {
-        tracing::warn!(hint = "sirenia schema status", "{left_out} things of the source's schema are not carried");
-    }
-    tracing::info!(
-        made,
-        seconds = started.elapsed().as_secs_f32(),
-        "indexes are built, and what else belongs to the tables"
-    );
-    Ok(())
-}
-
-/// Says what the target could not have.
-fn tell(applied: &Applied) {
-    for (step, error) in &applied.left_out {
-        tracing::warn!("{} {} of {} is left out: {error}", step.object.as_str(), step.name, step.table);
-    }
-    for key in &applied.unproven {
-        let (name, table, orphans) = (&key.step.name, &key.step.table, key.orphans);
-        tracing::warn!(hint = "sirenia schema status", "foreign key {name} of {table}: {orphans} rows have no parent");
-    }
 }
 
 /// Puts what the control tables say into the view.

@@ -43,8 +43,14 @@ impl ChunkWriter {
     }
 
     /// Begins a transaction and fences it.
+    ///
+    /// Its COMMIT does not wait for the disk: should the target's machine fail, rows are lost only together with the progress
+    /// that tells of them, and they are read again. The checkpoint that ends the copy is waited for, and with it all before.
     pub async fn begin(&self) -> Result<()> {
-        self.client.batch_execute("BEGIN").await.map_err(on("beginning a chunk"))?;
+        self.client
+            .batch_execute("BEGIN; SET LOCAL synchronous_commit = off")
+            .await
+            .map_err(on("beginning a chunk"))?;
         fence::fence(self.client(), &self.fence, &self.pipeline, self.epoch).await
     }
 
