@@ -112,19 +112,3 @@ async fn workers_do_not_get_in_each_others_way() {
         println!("{kind}: {deadlocks} deadlocks in 800 transactions");
     }
 }
-
-#[test]
-#[ignore = "writes target/lab.sql, as fixtures/README.md says"]
-fn write_sql() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<usize>().unwrap());
-    let lab = Lab::default();
-    let lab = Lab {
-        seed: number("LAB_SEED").map_or(lab.seed, |seed| seed as u64),
-        tables: number("LAB_TABLES").unwrap_or(lab.tables),
-        rows: number("LAB_ROWS").unwrap_or(lab.rows),
-    };
-    let mut file = std::io::BufWriter::new(std::fs::File::create("target/lab.sql").unwrap());
-    for sql in lab.schema_sql().chain(lab.data_sql()) {
-        std::io::Write::write_all(&mut file, format!("{sql};\n\n").as_bytes()).unwrap();
-    }
-}
