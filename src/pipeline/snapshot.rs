@@ -16,11 +16,10 @@ use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
+use crate::source::rows::{RowSession, Rows};
 use crate::source::snapshot::exact::{ExactSnapshot, open_exact};
 use crate::source::snapshot::groups::CopyGroup;
 use crate::source::snapshot::reader::{ChunkReader, ExactReader};
-use crate::source::snapshot::values::row_to_values;
-use crate::source::{Conn, Value};
 use crate::target::chunk::{ChunkWriter, TableCopy};
 use crate::target::progress::{self, TableProgress, TableState};
 use crate::target::quarantine;
@@ -119,12 +118,12 @@ async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -
         let copied = tables_of(&group).len() as u64;
         context.shared.update(|view| view.snapshot.tables_done += copied);
     }
-    let _ = source.disconnect().await;
+    source.close().await;
     Ok(())
 }
 
-async fn begin_anew(context: &Context) -> Result<(Conn, ChunkWriter)> {
-    let source = connect_source(&context.source).await?;
+async fn begin_anew(context: &Context) -> Result<(RowSession, ChunkWriter)> {
+    let source = RowSession::open(&context.source).await?;
     let client = context.connect_writer().await?;
     Ok((source, ChunkWriter::new(client, &context.config.pipeline, context.epoch).await?))
 }
@@ -168,13 +167,13 @@ struct Encoded {
 }
 
 /// Converts rows, leaving out those that the row filter does not admit.
-fn encode(table: usize, converter: &mut Converter, rows: &[Vec<Value>], arena: &mut Arena) -> Result<Encoded> {
+fn encode(table: usize, converter: &mut Converter, rows: &Rows, arena: &mut Arena) -> Result<Encoded> {
     arena.clear();
     let plan = Arc::clone(converter.plan());
     let mut encoded = Encoded { tuples: Vec::with_capacity(rows.len()), ..Encoded::default() };
     let mut values = Vec::new();
-    for row in rows {
-        row_to_values(row, &plan.source, &mut values)?;
+    for row in 0..rows.len() {
+        rows.values(row, &mut values)?;
         if !converter.admits(&values)? {
             continue;
         }
@@ -234,7 +233,7 @@ async fn write(
     Ok((rows, totals))
 }
 
-async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter, table: usize) -> Result<()> {
+async fn copy_chunked(context: &Context, source: &mut RowSession, target: &ChunkWriter, table: usize) -> Result<()> {
     let (plan, pipeline) = (&context.plans[table], &context.config.pipeline);
     let name = &plan.source.name;
     let client = target.client();
@@ -260,6 +259,7 @@ async fn copy_chunked(context: &Context, source: &mut Conn, target: &ChunkWriter
     while let Some(chunk) = next {
         let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, &mut arena));
         let encoded = encoded?;
+        reader.give_back(chunk.rows);
         // while the target takes this chunk, the source reads the next
         let (wrote, read) = tokio::join!(
             async {
@@ -317,7 +317,7 @@ pub async fn copy_view(
         let mut reader = ExactReader::open(view.connection(&plan.source), &plan.source).await?;
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {
-            let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, &rows, &mut arena));
+            let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, rows, &mut arena));
             let (rows, totals) = write(context, target, (*table, &copy), &arena, encoded?).await?;
             copied += rows;
             progress_made(context, rows);

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How long a connection may take, TLS and login included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a TCP connection is silent before it is tried whether the other end is still there.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The largest packet taken from the server: the protocol's and `max_allowed_packet`'s own limit, 1 GiB.
 const MAX_PACKET: usize = 1 << 30;
 
@@ -160,7 +162,7 @@ pub async fn connect(config: &SourceConfig) -> Result<Conn> {
             .map_err(|error| classify(error, &format!("cannot connect to the source at {}", config.address())))?,
         Err(error) => return Err(classify(error, &format!("cannot connect to the source at {}", config.address()))),
     };
-    prepare_session(&mut conn).await.map_err(|error| classify(error, "cannot set up the session on the source"))?;
+    prepare_session(&mut conn).await.map_err(|error| classify(error, PREPARING))?;
     Ok(conn)
 }
 
@@ -191,8 +193,8 @@ pub(super) fn no_answer(config: &SourceConfig) -> Error {
 /// As [`connect`].
 pub async fn connect_read_only(config: &SourceConfig) -> Result<Conn> {
     let mut conn = connect(config).await?;
-    let read_only = conn.query_drop("SET SESSION TRANSACTION READ ONLY").await;
-    read_only.map_err(|error| classify(error, "cannot set up the session on the source"))?;
+    let read_only = conn.query_drop(READ_ONLY).await;
+    read_only.map_err(|error| classify(error, PREPARING))?;
     Ok(conn)
 }
 
@@ -227,7 +229,7 @@ fn options(config: &SourceConfig, tls: bool) -> Opts {
         .socket(config.socket.as_ref().map(|path| path.display().to_string()))
         // the client would silently change over to the server's socket, where another account may apply
         .prefer_socket(false)
-        .tcp_keepalive(Some(Duration::from_secs(30)))
+        .tcp_keepalive(Some(KEEP_ALIVE))
         .tcp_nodelay(true)
         .max_allowed_packet(Some(MAX_PACKET))
         .wait_timeout(Some(0))
@@ -235,23 +237,34 @@ fn options(config: &SourceConfig, tls: bool) -> Opts {
         .into()
 }
 
-async fn prepare_session(conn: &mut Conn) -> mysql_async::Result<()> {
-    // SET NAMES first: the server may have been told to ignore the character set of the handshake
-    conn.query_drop("SET NAMES utf8mb4").await?;
-    conn.query_drop(
-        "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', autocommit = 1, \
-         net_read_timeout = 3600, net_write_timeout = 3600, wait_timeout = 2147483, \
-         innodb_lock_wait_timeout = 10, sql_select_limit = 18446744073709551615",
-    )
-    .await?;
-    conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
-    // a server-wide limit on the time of a statement would end the copy of a large table
-    let version: Option<String> = conn.query_first("SELECT VERSION()").await?;
-    let limit = match version.is_some_and(|version| version.contains("MariaDB")) {
+/// What makes every session alike. SET NAMES first: the server may have been told to ignore the character set of the
+/// handshake.
+pub(super) const SESSION: [&str; 3] = [
+    "SET NAMES utf8mb4",
+    "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', autocommit = 1, \
+     net_read_timeout = 3600, net_write_timeout = 3600, wait_timeout = 2147483, \
+     innodb_lock_wait_timeout = 10, sql_select_limit = 18446744073709551615",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+];
+/// For a session that cannot write.
+pub(super) const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY";
+pub(super) const VERSION: &str = "SELECT VERSION()";
+pub(super) const PREPARING: &str = "cannot set up the session on the source";
+
+/// A server-wide limit on the time of a statement would end the copy of a large table.
+pub(super) fn without_time_limit(version: &str) -> &'static str {
+    match version.contains("MariaDB") {
         true => "SET SESSION max_statement_time = 0",
         false => "SET SESSION max_execution_time = 0",
-    };
-    conn.query_drop(limit).await
+    }
+}
+
+async fn prepare_session(conn: &mut Conn) -> mysql_async::Result<()> {
+    for statement in SESSION {
+        conn.query_drop(statement).await?;
+    }
+    let version: Option<String> = conn.query_first(VERSION).await?;
+    conn.query_drop(without_time_limit(&version.unwrap_or_default())).await
 }
 
 #[cfg(test)]

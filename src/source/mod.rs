@@ -13,17 +13,20 @@
 //! | [`probe`] | values that the target might not hold, counted |
 //! | [`catalog`] | the tables, read in a handful of queries |
 //! | [`snapshot`] | the start position, which tables need an exact reading, and the rows themselves |
+//! | [`client`] | our own client of the protocol, for what the servers send in bulk |
+//! | [`rows`] | the connection on which the server sends rows, and values out of their packets |
 //! | [`replica`] | the connection on which the server sends its binlog |
 //! | [`transport`] | raw binlog events, from a position on |
 //!
-//! Enters: a [`connect::SourceConfig`] and the mapping. Leaves: a catalogue, positions, rows as client values that
-//! [`snapshot::values`] turns into [`crate::value::ValueRef`], and raw events for the binlog decoder.
+//! Enters: a [`connect::SourceConfig`] and the mapping. Leaves: a catalogue, positions, rows as
+//! [`crate::value::ValueRef`]s, and raw events for the binlog decoder.
 //! Nothing here writes to the source. Nothing here knows the target.
 
 pub mod ahead;
 pub mod catalog;
 #[cfg(test)]
 mod charset_tests;
+mod client;
 mod computed;
 pub mod connect;
 #[cfg(test)]
@@ -33,6 +36,7 @@ pub mod probe;
 pub mod refusal;
 mod replica;
 pub mod row_image;
+pub mod rows;
 pub mod server;
 pub mod snapshot;
 pub mod standstill;
@@ -40,5 +44,5 @@ pub mod standstill;
 mod testing;
 pub mod transport;
 
-/// A connection to the source, and a value as it brings it: for those who only hand them on.
-pub use mysql_async::{Conn, Value};
+/// A control connection to the source: for those who only hand it on.
+pub use mysql_async::Conn;

@@ -4,8 +4,9 @@
 //! to [`ErrorKind`]. Messages carry the server's own text, which names accounts, tables and privileges; client errors
 //! that could hold a cell's value are named by their sort only.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, corrupt};
 use mysql_async::{DriverError, IoError, ServerError};
+use std::io;
 
 /// Turns an error of the client into ours; `doing` is the beginning of the message.
 #[must_use]
@@ -15,6 +16,9 @@ pub fn classify(error: mysql_async::Error, doing: &str) -> Error {
         mysql_async::Error::Io(error) if is_tls(&error) => Error::new(ErrorKind::Config, doing)
             .detail(format!("TLS: {error}"))
             .with_hint("set ca_file to the authority that signed the server's certificate, or choose another tls mode"),
+        mysql_async::Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            corrupt(doing).detail(error.to_string())
+        }
         mysql_async::Error::Io(error) => Error::new(ErrorKind::SourceUnavailable, doing).detail(error.to_string()),
         mysql_async::Error::Driver(error) => driver(&error, doing),
         mysql_async::Error::Url(_) => Error::new(ErrorKind::Config, doing).detail("invalid address"),
@@ -152,6 +156,13 @@ mod tests {
         assert_eq!(error.hint(), Some("GRANT REPLICATION CLIENT ON *.* TO the account of this connection"));
         let error = refused(1142, "SELECT command denied to user 't'@'localhost' for table `lab`.`p`");
         assert!(error.hint().unwrap().starts_with("GRANT SELECT ON"));
+    }
+
+    #[test]
+    fn bytes_that_follow_no_format_are_no_passing_trouble() {
+        let of = |kind| classify(io::Error::new(kind, "why").into(), "cannot look").kind();
+        assert_eq!(of(io::ErrorKind::InvalidData), ErrorKind::Corrupt);
+        assert_eq!(of(io::ErrorKind::UnexpectedEof), ErrorKind::SourceUnavailable);
     }
 
     #[test]

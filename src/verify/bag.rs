@@ -12,7 +12,6 @@ use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::error::Result;
 use crate::source::snapshot::reader::ExactReader;
-use crate::source::snapshot::values::row_to_values;
 use crate::target::copy::{Fields, field_value};
 use crate::target::read::Tuples;
 use hashbrown::HashMap;
@@ -69,8 +68,8 @@ impl Bag {
         while let Some(rows) = reader.next_batch().await? {
             tokio::task::block_in_place(|| {
                 let mut values = Vec::new();
-                for row in &rows {
-                    row_to_values(row, &self.plan.source, &mut values)?;
+                for row in 0..rows.len() {
+                    rows.values(row, &mut values)?;
                     if self.converter.admits(&values)? {
                         arena.clear();
                         let tuple = self.converter.tuple(&values, &mut arena)?;

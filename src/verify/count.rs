@@ -7,7 +7,6 @@ use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::error::Result;
 use crate::source::snapshot::reader::{self, ExactReader};
-use crate::source::snapshot::values::row_to_values;
 use crate::target::read;
 use std::sync::Arc;
 
@@ -52,8 +51,8 @@ impl Sides<Session> for Count {
         let mut count = 0;
         while let Some(rows) = reader.next_batch().await? {
             let mut values = Vec::new();
-            for row in &rows {
-                row_to_values(row, table, &mut values)?;
+            for row in 0..rows.len() {
+                rows.values(row, &mut values)?;
                 count += u64::from(self.converter.admits(&values)?);
             }
         }

@@ -12,10 +12,9 @@ use crate::convert::plan::TablePlan;
 use crate::convert::row::Converter;
 use crate::convert::{Arena, Span};
 use crate::error::{ErrorKind, Result};
-use crate::source::Value;
+use crate::source::rows::Rows as SourceRows;
 use crate::source::snapshot::key::KeyValue;
 use crate::source::snapshot::reader::{ChunkReader, KeyReader};
-use crate::source::snapshot::values::row_to_values;
 use crate::target::copy::{Fields, field_value};
 use crate::target::quarantine;
 use crate::target::read::{Found, Lookup, Tuples};
@@ -57,12 +56,13 @@ pub async fn compare(session: &mut Session, plan: &Arc<TablePlan>, progress: &Pr
             tokio::join!(rows.lookup.find(&session.target, keys), reader.next_chunk(&mut session.source));
         let equal = tokio::task::block_in_place(|| rows.equal(&encoded, &arena, &found?))?;
         for row in encoded.iter().zip(equal).filter(|(_, equal)| !equal).map(|(row, _)| row) {
-            let source = reader.key_of(&chunk.rows[row.number])?;
+            let source = reader.key_of(&chunk.rows, row.number)?;
             rows.suspects.push(Suspect { source, key: arena.get(row.key).to_owned() });
         }
         tally.quarantined += std::mem::take(&mut rows.unfit);
         tally.rows += encoded.len() as u64;
         progress.add_rows(encoded.len() as u64);
+        reader.give_back(chunk.rows);
         next = read?;
         if rows.suspects.len() >= SUSPECTS {
             rows.settle(session, &mut tally).await?;
@@ -130,12 +130,12 @@ impl Rows {
         Ok(keys.into_iter().flatten().collect())
     }
 
-    fn encode(&mut self, rows: &[Vec<Value>], arena: &mut Arena) -> Result<Vec<Encoded>> {
+    fn encode(&mut self, rows: &SourceRows, arena: &mut Arena) -> Result<Vec<Encoded>> {
         arena.clear();
         let mut encoded = Vec::with_capacity(rows.len());
         let mut values = Vec::new();
-        for (number, row) in rows.iter().enumerate() {
-            row_to_values(row, &self.plan.source, &mut values)?;
+        for number in 0..rows.len() {
+            rows.values(number, &mut values)?;
             if self.converter.admits(&values)? {
                 let converted =
                     self.converter.key(&values, arena).and_then(|key| Ok((key, self.converter.tuple(&values, arena)?)));
@@ -259,8 +259,8 @@ impl Sides<Session> for OnlyTarget<'_> {
         let mut arena = Arena::default();
         while let Some(chunk) = reader.next_chunk(&mut session.source).await? {
             let mut values = Vec::new();
-            for row in &chunk.rows {
-                row_to_values(row, &self.plan.source, &mut values)?;
+            for row in 0..chunk.rows.len() {
+                chunk.rows.values(row, &mut values)?;
                 if self.rows.converter.admits(&values)? {
                     arena.clear();
                     let key = match self.rows.converter.key(&values, &mut arena) {
@@ -272,6 +272,8 @@ impl Sides<Session> for OnlyTarget<'_> {
                     }
                 }
             }
+            drop(values);
+            reader.give_back(chunk.rows);
         }
         Ok(things.iter().map(|at| there[*at]).collect())
     }

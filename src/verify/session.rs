@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::state::{source_config, target_config};
 use crate::source::Conn;
 use crate::source::connect::connect_read_only;
+use crate::source::rows::RowSession;
 use crate::source::server::{ServerFacts, write_position};
 use crate::target::{Connection, checkpoint, classify, connect as connect_target, lease};
 use std::sync::Arc;
@@ -23,12 +24,14 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads both sides; writes nothing.
 pub struct Session {
-    /// The source.
-    pub source: Conn,
+    /// The source's rows.
+    pub source: RowSession,
     /// The target.
     pub target: Connection,
     /// The pipeline.
     pub pipeline: String,
+    /// The source's position.
+    control: Conn,
     facts: Arc<ServerFacts>,
     /// Longest wait; halved each time it was in vain, or hundreds of tables would wait for a target that is far behind.
     patience: Duration,
@@ -42,18 +45,19 @@ impl Session {
     /// # Errors
     /// Those of the connections.
     pub async fn open(config: &Config, facts: Arc<ServerFacts>, patience: Duration) -> Result<Self> {
-        let source = connect_read_only(&source_config(config)).await?;
+        let source = RowSession::open_read_only(&source_config(config)).await?;
+        let control = connect_read_only(&source_config(config)).await?;
         let target = connect_target(&target_config(config), "sirenia verify").await?;
         let read_only = target.batch_execute("SET default_transaction_read_only = on").await;
         read_only.map_err(|error| classify(error, "setting up a session on the target"))?;
-        Ok(Self { source, target, pipeline: config.pipeline.clone(), facts, patience, seen: None })
+        Ok(Self { source, target, pipeline: config.pipeline.clone(), control, facts, patience, seen: None })
     }
 }
 
 impl Passing for Session {
     /// Not when no instance is running, for then it never will.
     async fn pass(&mut self) -> Result<bool> {
-        let goal = write_position(&mut self.source, &self.facts).await?.binlog;
+        let goal = write_position(&mut self.control, &self.facts).await?.binlog;
         let started = Instant::now();
         loop {
             // read first: an instance may commit its last batch and go between the two

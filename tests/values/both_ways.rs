@@ -9,12 +9,12 @@ use sirenia::convert::typemap::{self, BigintUnsigned, TypeOptions};
 use sirenia::mapping::Mapping;
 use sirenia::position::Position;
 use sirenia::schema::Catalog;
+use sirenia::source::catalog;
 use sirenia::source::connect::{SourceConfig, connect};
+use sirenia::source::rows::RowSession;
 use sirenia::source::server::{ServerFacts, write_position};
 use sirenia::source::snapshot::reader::ChunkReader;
-use sirenia::source::snapshot::values::row_to_values;
 use sirenia::source::transport::BinlogTransport;
-use sirenia::source::{Conn, catalog};
 use sirenia::value::ValueRef;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub async fn differences(world: &World, from: &Position) -> Vec<String> {
         .into_iter()
         .map(|plan| Converter::compile(Arc::new(plan)).unwrap_or_else(|error| panic!("{}", error.report())))
         .collect();
-    let read = by_select(&mut conn, &catalog, &mut converters).await;
+    let read = by_select(world, &catalog, &mut converters).await;
     let streamed = by_binlog(world, &facts, &catalog, from, &mut converters).await;
     let mut found = Vec::new();
     let mut told = std::collections::BTreeSet::new();
@@ -107,14 +107,17 @@ fn put(tuples: &mut Tuples, table: usize, row: &[ValueRef<'_>], converter: &mut 
     assert!(tuples.insert((table, id as u64), tuple).is_none(), "id {id} comes twice");
 }
 
-async fn by_select(conn: &mut Conn, catalog: &Catalog, converters: &mut [Converter]) -> Tuples {
+async fn by_select(world: &World, catalog: &Catalog, converters: &mut [Converter]) -> Tuples {
+    let mut session = RowSession::open(&config(world)).await.expect("a connection");
     let mut tuples = Tuples::new();
     for (at, (table, converter)) in catalog.tables.iter().zip(converters).enumerate() {
         let mut reader = ChunkReader::new(Arc::new(table.clone()), None).expect("a key");
-        while let Some(chunk) = reader.next_chunk(conn).await.unwrap_or_else(|error| panic!("{}", error.report())) {
-            for row in &chunk.rows {
+        while let Some(chunk) =
+            reader.next_chunk(&mut session).await.unwrap_or_else(|error| panic!("{}", error.report()))
+        {
+            for row in 0..chunk.rows.len() {
                 let mut values = Vec::new();
-                row_to_values(row, table, &mut values).unwrap_or_else(|error| panic!("{}", error.report()));
+                chunk.rows.values(row, &mut values).unwrap_or_else(|error| panic!("{}", error.report()));
                 put(&mut tuples, at, &values, converter);
             }
         }

@@ -10,9 +10,9 @@ use crate::convert::row::Converter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::{self, TargetName};
 use crate::pipeline::state::target_config;
-use crate::source::connect::{SourceConfig, connect_read_only};
+use crate::source::connect::SourceConfig;
+use crate::source::rows::RowSession;
 use crate::source::snapshot::reader::ExactReader;
-use crate::source::snapshot::values::row_to_values;
 use crate::target::{classify, connect, copy, tables};
 use serde::Serialize;
 use std::sync::Arc;
@@ -76,18 +76,18 @@ async fn attempt(config: &Config, source: &SourceConfig, plan: &Arc<TablePlan>) 
     let names = ident::postgres_list(scratch.columns.iter().map(|column| column.name.as_str()));
     let sql = format!("COPY {} ({names}) FROM STDIN BINARY", scratch.target.sql());
     let statement = target.prepare(&sql).await.map_err(|e| classify(e, doing))?;
-    let mut conn = connect_read_only(source).await?;
+    let mut session = RowSession::open_read_only(source).await?;
     let mut converter = Converter::compile(Arc::clone(plan))?;
     let (mut arena, mut tuples, mut seen) = (Arena::default(), Vec::new(), 0);
     let started = Instant::now();
-    let mut reader = ExactReader::open(&mut conn, &plan.source).await?;
+    let mut reader = ExactReader::open(&mut session, &plan.source).await?;
     while seen < MOST
         && let Some(rows) = reader.next_batch().await?
     {
         let mut values = Vec::new();
-        for row in &rows {
+        for row in 0..rows.len() {
             seen += 1;
-            row_to_values(row, &plan.source, &mut values)?;
+            rows.values(row, &mut values)?;
             match converter.tuple(&values, &mut arena) {
                 Ok(tuple) => tuples.push(tuple),
                 Err(error) if error.kind() == ErrorKind::Unfit => {}

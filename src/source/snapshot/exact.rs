@@ -7,32 +7,37 @@
 //! other tables the position means nothing. Tables of engines without transactions are read through the locking
 //! connection itself, and the lock lasts as long as that takes.
 //!
+//! Positions and counters are read on a control connection, but for the place of MariaDB's snapshot, which only its own
+//! connection can tell.
+//!
 //! The metadata lock also waits for prepared XA transactions; without it they are looked for before and after.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
 use crate::schema::{Catalog, Flavor, TableSchema};
+use crate::source::client::TextRow;
 use crate::source::connect::{SourceConfig, connect};
 use crate::source::refusal::{Doing, server_code};
-use crate::source::server::{ServerFacts, write_position};
+use crate::source::rows::RowSession;
+use crate::source::server::{ServerFacts, mariadb_gtid_at, write_position};
 use crate::source::snapshot::position::{
-    LOCK_PAUSE, LOCK_TRIES, LOCK_WAIT_SECONDS, limit_lock_wait, open_mariadb_view, refuse_prepared, xa_counters,
+    LOCK_PAUSE, LOCK_TRIES, LOCK_WAIT_SECONDS, OPEN_VIEW, VIEW_PLACE, limit_lock_wait, refuse_prepared, view_place,
+    xa_counters,
 };
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable;
 
 /// An open view. Transactions of its tables at or before `position` are in it, later ones are not.
 pub struct ExactSnapshot {
     /// Where the view stands, for its own tables only.
     pub position: Position,
-    view: Conn,
+    view: RowSession,
     /// Holds LOCK TABLES, as long as tables without transactions are among them.
-    lock: Option<Conn>,
+    lock: Option<RowSession>,
 }
 
 impl ExactSnapshot {
     /// The connection through which that table is to be read.
-    pub fn connection(&mut self, table: &TableSchema) -> &mut Conn {
+    pub fn connection(&mut self, table: &TableSchema) -> &mut RowSession {
         match &mut self.lock {
             Some(lock) if !table.transactional => lock,
             _ => &mut self.view,
@@ -44,12 +49,12 @@ impl ExactSnapshot {
     /// # Errors
     /// `SourceUnavailable` when a connection is gone; the rows read before are good all the same.
     pub async fn close(mut self) -> Result<()> {
-        self.view.query_drop("ROLLBACK").await.doing("cannot end the snapshot transaction")?;
+        self.view.execute("ROLLBACK").await.doing("cannot end the snapshot transaction")?;
         if let Some(mut lock) = self.lock.take() {
-            lock.query_drop("UNLOCK TABLES").await.doing("cannot release the table locks")?;
-            let _ = lock.disconnect().await;
+            lock.execute("UNLOCK TABLES").await.doing("cannot release the table locks")?;
+            lock.close().await;
         }
-        let _ = self.view.disconnect().await;
+        self.view.close().await;
         Ok(())
     }
 }
@@ -71,46 +76,56 @@ pub async fn open_exact(
     catalog: &Catalog,
     tables: &[usize],
 ) -> Result<ExactSnapshot> {
-    let mut view = connect(config).await?;
-    if !needs_lock(facts.flavor, catalog, tables) {
-        let position = view_without_xa(&mut view).await?;
-        return Ok(ExactSnapshot { position, view, lock: None });
-    }
-    let mut lock = connect(config).await?;
-    lock_tables(&mut lock, catalog, tables).await?;
-    view.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").await.doing("cannot open a consistent snapshot")?;
-    let position = write_position(&mut view, facts).await?;
-    if tables.iter().all(|at| catalog.tables[*at].transactional) {
-        lock.query_drop("UNLOCK TABLES").await.doing("cannot release the table locks")?;
-        let _ = lock.disconnect().await;
-        return Ok(ExactSnapshot { position, view, lock: None });
-    }
-    Ok(ExactSnapshot { position, view, lock: Some(lock) })
+    let mut control = connect(config).await?;
+    let mut view = RowSession::open(config).await?;
+    let mut lock = None;
+    let position = if needs_lock(facts.flavor, catalog, tables) {
+        let mut locking = RowSession::open(config).await?;
+        lock_tables(&mut locking, catalog, tables).await?;
+        view.execute(OPEN_VIEW).await.doing("cannot open a consistent snapshot")?;
+        let position = write_position(&mut control, facts).await?;
+        if tables.iter().all(|at| catalog.tables[*at].transactional) {
+            locking.execute("UNLOCK TABLES").await.doing("cannot release the table locks")?;
+            locking.close().await;
+        } else {
+            lock = Some(locking);
+        }
+        position
+    } else {
+        view_without_xa(&mut view, &mut control).await?
+    };
+    let _ = control.disconnect().await;
+    Ok(ExactSnapshot { position, view, lock })
 }
 
 /// A MariaDB view that no XA transaction straddles: prepared before it and committed behind it.
-async fn view_without_xa(view: &mut Conn) -> Result<Position> {
+async fn view_without_xa(view: &mut RowSession, control: &mut Conn) -> Result<Position> {
     for _ in 0..LOCK_TRIES {
-        refuse_prepared(view).await?;
-        let before = xa_counters(view).await?;
-        let position = open_mariadb_view(view).await?;
-        refuse_prepared(view).await?;
-        if xa_counters(view).await? == before {
-            return Ok(position);
+        refuse_prepared(control).await?;
+        let before = xa_counters(control).await?;
+        view.execute(OPEN_VIEW).await.doing("cannot open a consistent snapshot")?;
+        let place = view.query(VIEW_PLACE).await.doing("cannot read the snapshot's position")?;
+        let text = |value: &Option<Vec<u8>>| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned();
+        let pair = |row: &TextRow| row.first_chunk().map(|[name, value]| (text(name), text(value)));
+        let binlog = view_place(&place.iter().filter_map(pair).collect::<Vec<_>>())?;
+        let gtid = mariadb_gtid_at(control, &binlog).await?;
+        refuse_prepared(control).await?;
+        if xa_counters(control).await? == before {
+            return Ok(Position { binlog, gtid });
         }
-        view.query_drop("ROLLBACK").await.doing("cannot end the snapshot transaction")?;
+        view.execute("ROLLBACK").await.doing("cannot end the snapshot transaction")?;
         tokio::time::sleep(LOCK_PAUSE).await;
     }
     Err(Error::new(ErrorKind::PreparedXa, "the source runs XA transactions all the time")
         .with_hint("run again when fewer XA transactions are under way"))
 }
 
-async fn lock_tables(lock: &mut Conn, catalog: &Catalog, tables: &[usize]) -> Result<()> {
-    limit_lock_wait(lock).await?;
+async fn lock_tables(lock: &mut RowSession, catalog: &Catalog, tables: &[usize]) -> Result<()> {
+    lock.execute(&limit_lock_wait()).await.doing("cannot limit lock waits")?;
     let list: Vec<String> = tables.iter().map(|at| format!("{} READ", catalog.tables[*at].name.mysql())).collect();
     let statement = format!("LOCK TABLES {}", list.join(", "));
     let mut tries = 1;
-    while let Err(error) = lock.query_drop(&statement).await {
+    while let Err(error) = lock.execute(&statement).await {
         if server_code(&error) != Some(1205) || tries == LOCK_TRIES {
             let names: Vec<String> = tables.iter().map(|at| catalog.tables[*at].name.to_string()).collect();
             let doing = format!("cannot lock {} for reading", names.join(", "));

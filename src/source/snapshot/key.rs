@@ -12,8 +12,9 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident;
 use crate::schema::{SourceType, TableSchema};
+use crate::source::rows::Parameter;
 use crate::source::snapshot::groups::chunk_key;
-use mysql_async::Value;
+use crate::value::{Date, DateTime, ValueRef};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -80,13 +81,13 @@ impl KeyOrder {
         self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
     }
 
-    /// The key of a row as the reader selected it.
+    /// The key of a row as the reader reads it.
     ///
     /// # Errors
     /// `SchemaMismatch` when a key column holds what its type does not allow.
-    pub fn of_row(&self, row: &[Value]) -> Result<Vec<KeyValue>> {
+    pub fn of_row(&self, row: &[ValueRef<'_>]) -> Result<Vec<KeyValue>> {
         let value = |part: &KeyPart| {
-            row.get(part.column).and_then(|value| key_value(&part.ty, value)).ok_or_else(|| {
+            row.get(part.column).and_then(|value| key_value(&part.ty, *value)).ok_or_else(|| {
                 Error::new(ErrorKind::SchemaMismatch, format!("key column {} holds a value of another type", part.name))
             })
         };
@@ -100,7 +101,7 @@ impl KeyOrder {
     pub fn decode(&self, bytes: &[u8]) -> Result<Vec<KeyValue>> {
         let key: Option<Vec<KeyValue>> = rmp_serde::from_slice(bytes).ok();
         key.filter(|key| {
-            key.len() == self.parts.len() && self.parts.iter().zip(key).all(|(part, value)| fits(part, value))
+            key.len() == self.parts.len() && self.parts.iter().zip(key).all(|(part, value)| fits(&part.ty, value))
         })
         .ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, "the stored key of an interrupted copy does not match the table's key")
@@ -109,7 +110,7 @@ impl KeyOrder {
 
     /// The condition for rows behind `key`, with its parameters.
     #[must_use]
-    pub fn behind(&self, key: &[KeyValue]) -> (String, Vec<Value>) {
+    pub fn behind(&self, key: &[KeyValue]) -> (String, Vec<Parameter>) {
         let (mut sql, mut parameters) = (String::new(), Vec::new());
         for (i, (part, value)) in self.parts.iter().zip(key).enumerate() {
             if i > 0 {
@@ -134,7 +135,7 @@ impl KeyOrder {
     /// The condition for the rows of just these keys, with its parameters. The keys compare by the columns' collations,
     /// so a row may have a key that is spelt otherwise.
     #[must_use]
-    pub fn among(&self, keys: &[Vec<KeyValue>]) -> (String, Vec<Value>) {
+    pub fn among(&self, keys: &[Vec<KeyValue>]) -> (String, Vec<Parameter>) {
         let places: Vec<String> = self.parts.iter().map(|part| placeholder(&part.ty)).collect();
         let sql = if let [part] = &self.parts[..] {
             format!("{} IN ({})", part.name, vec![places[0].as_str(); keys.len()].join(", "))
@@ -173,26 +174,26 @@ fn placeholder(ty: &SourceType) -> String {
     }
 }
 
-fn parameter(value: &KeyValue) -> Value {
+fn parameter(value: &KeyValue) -> Parameter {
     match value {
-        KeyValue::Int(number) => Value::Int(*number),
-        KeyValue::UInt(number) => Value::UInt(*number),
-        KeyValue::Double(number) => Value::Double(*number),
-        KeyValue::Text(text) => Value::Bytes(text.clone().into_bytes()),
+        KeyValue::Int(number) => Parameter::Int(*number),
+        KeyValue::UInt(number) => Parameter::UInt(*number),
+        KeyValue::Double(number) => Parameter::Double(*number),
+        KeyValue::Text(text) => Parameter::Text(text.clone()),
         KeyValue::Bytes(bytes) => {
             let mut hex = String::with_capacity(bytes.len() * 2);
             for byte in bytes {
                 let _ = write!(hex, "{byte:02X}");
             }
-            Value::Bytes(hex.into_bytes())
+            Parameter::Text(hex)
         }
     }
 }
 
-fn fits(part: &KeyPart, value: &KeyValue) -> bool {
+fn fits(ty: &SourceType, value: &KeyValue) -> bool {
     use SourceType as T;
     matches!(
-        (&part.ty, value),
+        (ty, value),
         (T::Int { unsigned: false, .. }, KeyValue::Int(_))
             | (T::Int { unsigned: true, .. } | T::Year | T::Bit { .. } | T::Enum { .. }, KeyValue::UInt(_))
             | (T::Float | T::Double, KeyValue::Double(_))
@@ -205,40 +206,43 @@ fn fits(part: &KeyPart, value: &KeyValue) -> bool {
     )
 }
 
-fn key_value(ty: &SourceType, value: &Value) -> Option<KeyValue> {
+fn key_value(ty: &SourceType, value: ValueRef<'_>) -> Option<KeyValue> {
     use SourceType as T;
+    use ValueRef as V;
     Some(match (ty, value) {
-        (T::Int { unsigned: false, .. }, Value::Int(number)) => KeyValue::Int(*number),
-        (T::Int { unsigned: true, .. } | T::Year | T::Enum { .. }, Value::Int(number)) => {
-            KeyValue::UInt(u64::try_from(*number).ok()?)
+        (_, V::Int(number)) => KeyValue::Int(number),
+        (_, V::UInt(number) | V::Bit(number)) => KeyValue::UInt(number),
+        (_, V::Enum(number)) => KeyValue::UInt(number.into()),
+        (_, V::Float(number)) => KeyValue::Double(number.into()),
+        (_, V::Double(number)) => KeyValue::Double(number),
+        (_, V::Decimal(decimal)) => KeyValue::Text(decimal.as_str().to_owned()),
+        (_, V::Date(date)) => KeyValue::Text(date_text(date)),
+        (_, V::DateTime(at)) => KeyValue::Text(date_time_text(at)),
+        (_, V::Timestamp { seconds: 0, micros: 0 }) => KeyValue::Text(date_time_text(DateTime::default())),
+        (_, V::Timestamp { seconds, micros }) => {
+            let moment = jiff::Timestamp::new(seconds, i32::try_from(micros).ok()?.checked_mul(1000)?).ok()?;
+            KeyValue::Text(jiff::tz::Offset::UTC.to_datetime(moment).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string())
         }
-        (T::Int { unsigned: true, .. } | T::Enum { .. }, Value::UInt(number)) => KeyValue::UInt(*number),
-        (T::Bit { .. }, Value::Bytes(bytes)) if bytes.len() <= 8 => {
-            KeyValue::UInt(bytes.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
-        }
-        (T::Float, Value::Float(number)) => KeyValue::Double(f64::from(*number)),
-        (T::Double, Value::Double(number)) => KeyValue::Double(*number),
-        (T::Decimal { .. }, Value::Bytes(bytes)) => KeyValue::Text(String::from_utf8(bytes.clone()).ok()?),
-        (T::Date, Value::Date(year, month, day, ..)) => KeyValue::Text(format!("{year:04}-{month:02}-{day:02}")),
-        (T::DateTime { .. } | T::Timestamp { .. }, Value::Date(year, month, day, hour, minute, second, micros)) => {
-            KeyValue::Text(format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}"))
-        }
-        (T::Time { .. }, Value::Time(negative, days, hours, minutes, seconds, micros)) => {
-            let (sign, hours) = (if *negative { "-" } else { "" }, days * 24 + u32::from(*hours));
+        (_, V::Time(time)) => {
+            let sign = if time.negative { "-" } else { "" };
+            let (hours, minutes, seconds, micros) = (time.hours, time.minutes, time.seconds, time.micros);
             KeyValue::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{micros:06}"))
         }
-        (T::Char { .. } | T::VarChar { .. } | T::Binary { .. } | T::VarBinary { .. }, Value::Bytes(bytes)) => {
-            KeyValue::Bytes(bytes.clone())
-        }
-        (T::Uuid, Value::Bytes(bytes)) => KeyValue::Text(uuid_text(bytes.as_slice().try_into().ok()?)),
-        (T::Inet4, Value::Bytes(bytes)) => {
-            KeyValue::Text(Ipv4Addr::from(<[u8; 4]>::try_from(bytes.as_slice()).ok()?).to_string())
-        }
-        (T::Inet6, Value::Bytes(bytes)) => {
-            KeyValue::Text(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.as_slice()).ok()?).to_string())
-        }
+        (T::Uuid, V::Bytes(bytes)) => KeyValue::Text(uuid_text(bytes.try_into().ok()?)),
+        (T::Inet4, V::Bytes(bytes)) => KeyValue::Text(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).to_string()),
+        (T::Inet6, V::Bytes(bytes)) => KeyValue::Text(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string()),
+        (_, V::Bytes(bytes)) => KeyValue::Bytes(bytes.to_vec()),
         _ => return None,
     })
+    .filter(|value| fits(ty, value))
+}
+
+fn date_text(date: Date) -> String {
+    format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)
+}
+
+fn date_time_text(at: DateTime) -> String {
+    format!("{} {:02}:{:02}:{:02}.{:06}", date_text(at.date), at.hour, at.minute, at.second, at.micros)
 }
 
 fn uuid_text(bytes: [u8; 16]) -> String {
@@ -271,13 +275,26 @@ mod tests {
         };
         let (sql, parameters) = order.behind(&[KeyValue::Int(1), KeyValue::UInt(2), KeyValue::Int(3)]);
         assert_eq!(sql, "a > ? OR (a = ? AND (e IN (3) OR (e = ? AND (c < ?))))");
-        assert_eq!(parameters, [Value::Int(1), Value::Int(1), Value::UInt(2), Value::Int(3)]);
+        let numbers = [Parameter::Int(1), Parameter::Int(1), Parameter::UInt(2), Parameter::Int(3)];
+        assert_eq!(parameters, numbers);
         assert_eq!(order.order_by(), "a, e, c DESC");
         assert!(order.behind(&[KeyValue::Int(1), KeyValue::UInt(3), KeyValue::Int(3)]).0.contains("(e IN (4) OR"));
         let key = vec![KeyValue::Int(1), KeyValue::UInt(2), KeyValue::Int(3)];
         let (sql, parameters) = order.among(&[key.clone(), key]);
         assert_eq!(sql, "(a = ? AND e = ? AND c = ?) OR (a = ? AND e = ? AND c = ?)");
         assert_eq!(parameters.len(), 6);
+    }
+
+    #[test]
+    fn moments_become_what_the_server_reads() {
+        let text = |value| key_value(&SourceType::Timestamp { fsp: 6 }, value);
+        let key = |text: &str| Some(KeyValue::Text(text.into()));
+        assert_eq!(text(ValueRef::Timestamp { seconds: 0, micros: 0 }), key("0000-00-00 00:00:00.000000"));
+        let leap = ValueRef::Timestamp { seconds: 1_583_020_799, micros: 20 };
+        assert_eq!(text(leap), key("2020-02-29 23:59:59.000020"));
+        assert_eq!(text(ValueRef::Timestamp { seconds: i64::MAX, micros: 0 }), None);
+        assert_eq!(text(ValueRef::Timestamp { seconds: 1, micros: u32::MAX }), None);
+        assert_eq!(text(ValueRef::Int(1)), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | [`exact`] | that view, at a known position |
 //! | [`key`] | keyset pagination: order, condition and parameters per key column, and the key's stored form |
 //! | [`reader`] | rows in chunks by key, or streamed from an exact view |
-//! | [`values`] | the select expressions, and client values as the binlog decoder would give them |
+//! | [`values`] | the select expressions |
 //!
 //! Invariant: every change that a chunk read at any time after P0 may not show lies behind P0 in the binlog; and an
 //! exact view shows just the changes up to its position, as far as its own tables go.

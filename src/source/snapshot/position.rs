@@ -46,7 +46,7 @@ pub async fn start_position(conn: &mut Conn, facts: &ServerFacts) -> Result<Posi
         Flavor::MySql if facts.gtid => executed(conn, facts).await?,
         Flavor::MySql => under_global_lock(conn, facts).await?,
         Flavor::MariaDb => {
-            let position = open_mariadb_view(conn).await;
+            let position = mariadb_view(conn).await;
             conn.query_drop("ROLLBACK").await.doing("cannot end the snapshot transaction")?;
             position?
         }
@@ -97,26 +97,30 @@ async fn executed(conn: &mut Conn, facts: &ServerFacts) -> Result<Position> {
     Ok(Position { binlog: BinlogOffset::new(file, FIRST_EVENT), gtid: Some(gtid) })
 }
 
-/// Opens a consistent snapshot on the connection and tells its position. The transaction stays open.
-pub(crate) async fn open_mariadb_view(conn: &mut Conn) -> Result<Position> {
-    conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").await.doing("cannot open a consistent snapshot")?;
-    let rows: Vec<(String, String)> =
-        conn.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await.doing("cannot read the snapshot's position")?;
-    let value =
-        |wanted: &str| rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone());
-    let file = value("binlog_snapshot_file").unwrap_or_default();
-    let offset = value("binlog_snapshot_position").and_then(|offset| offset.parse().ok());
-    let (false, Some(offset)) = (file.is_empty(), offset) else {
-        return Err(Error::new(ErrorKind::SourceSetting, "the source's consistent snapshot has no binlog position")
-            .with_hint("start the server with log_bin"));
-    };
-    let binlog = BinlogOffset::new(file, offset);
+/// Opens MariaDB's consistent snapshot, and what tells where in the binlog it stands, on the same connection.
+pub(crate) const OPEN_VIEW: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+pub(crate) const VIEW_PLACE: &str = "SHOW STATUS LIKE 'binlog_snapshot_%'";
+
+/// The place that [`VIEW_PLACE`] tells.
+pub(crate) fn view_place(rows: &[(String, String)]) -> Result<BinlogOffset> {
+    let value = |wanted: &str| rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
+    let file = value("binlog_snapshot_file").filter(|file| !file.is_empty());
+    match (file, value("binlog_snapshot_position").and_then(|offset| offset.parse().ok())) {
+        (Some(file), Some(offset)) => Ok(BinlogOffset::new(file.clone(), offset)),
+        _ => Err(Error::new(ErrorKind::SourceSetting, "the source's consistent snapshot has no binlog position")
+            .with_hint("start the server with log_bin")),
+    }
+}
+
+async fn mariadb_view(conn: &mut Conn) -> Result<Position> {
+    conn.query_drop(OPEN_VIEW).await.doing("cannot open a consistent snapshot")?;
+    let binlog = view_place(&conn.query(VIEW_PLACE).await.doing("cannot read the snapshot's position")?)?;
     let gtid = mariadb_gtid_at(conn, &binlog).await?;
     Ok(Position { binlog, gtid })
 }
 
 async fn under_global_lock(conn: &mut Conn, facts: &ServerFacts) -> Result<Position> {
-    limit_lock_wait(conn).await?;
+    conn.query_drop(limit_lock_wait()).await.doing("cannot limit lock waits")?;
     let mut tries = 1;
     while let Err(error) = conn.query_drop("FLUSH TABLES WITH READ LOCK").await {
         if server_code(&error) != Some(1205) || tries == LOCK_TRIES {
@@ -132,10 +136,8 @@ async fn under_global_lock(conn: &mut Conn, facts: &ServerFacts) -> Result<Posit
     position
 }
 
-pub(crate) async fn limit_lock_wait(conn: &mut Conn) -> Result<()> {
-    conn.query_drop(format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}"))
-        .await
-        .doing("cannot limit lock waits")
+pub(crate) fn limit_lock_wait() -> String {
+    format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
 }
 
 /// What is known of prepared XA transactions.

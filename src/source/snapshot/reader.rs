@@ -1,17 +1,15 @@
 //! The rows: in chunks by key, each a statement of its own; by given keys; or streamed as a whole.
 //!
-//! All use prepared statements, because the binary protocol alone brings FLOAT exactly. Memory is bounded by bytes: the
-//! number of rows of the next chunk follows from the size of the last, and a chunk that turns out too large is cut (what
-//! the server sends beyond is read and dropped; the next chunk starts there again).
+//! Memory is bounded by bytes: the number of rows of the next chunk follows from the size of the last, and a chunk that turns
+//! out too large is cut (what the server sends beyond is read and dropped; the next chunk starts there again). A reader that
+//! is given a chunk's rows back reads the next ones into their memory.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::ident::TableName;
+use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::schema::TableSchema;
 use crate::source::refusal::{Doing, server_code};
+use crate::source::rows::{Parameter, RowSession, Rows};
 use crate::source::snapshot::key::{KeyOrder, KeyValue, encode};
 use crate::source::snapshot::values::{narrow_select_list, select_list};
-use mysql_async::prelude::Queryable;
-use mysql_async::{BinaryProtocol, Conn, QueryResult, Row, Value};
 use std::sync::Arc;
 
 /// A chunk's aim in bytes of row data; twice as much is the limit, except for a single row.
@@ -24,10 +22,8 @@ const FIRST_ROWS: u64 = 2_000;
 /// Some rows of a table, in key order.
 #[derive(Debug)]
 pub struct Chunk {
-    /// Their values as [`crate::source::snapshot::values::row_to_values`] takes them; possibly none in the last chunk.
-    pub rows: Vec<Vec<Value>>,
-    /// Bytes of row data, roughly as held in memory.
-    pub bytes: usize,
+    /// Possibly none in the last chunk.
+    pub rows: Rows,
     /// The last row's key, for [`ChunkReader::new`] after an interruption; none without rows.
     pub last_key: Option<Vec<u8>>,
     /// Whether no rows are behind it.
@@ -45,6 +41,8 @@ pub struct ChunkReader {
     after: Option<Vec<KeyValue>>,
     limit: u64,
     done: bool,
+    /// Rows that are no longer needed.
+    spare: Option<Rows>,
 }
 
 impl ChunkReader {
@@ -59,7 +57,8 @@ impl ChunkReader {
         let average = table.estimated_bytes / table.estimated_rows.max(1);
         let select = format!("SELECT {} FROM {}", select_list(&table), table.name.mysql());
         let limit = (CHUNK_BYTES as u64 / average.max(1)).clamp(1, FIRST_ROWS);
-        Ok(Self { hint: format!(" FORCE INDEX ({})", order.index), table, order, select, after, limit, done: false })
+        let hint = format!(" FORCE INDEX ({})", order.index);
+        Ok(Self { hint, table, order, select, after, limit, done: false, spare: None })
     }
 
     /// Reads only these columns (positions in the table); the others read as NULL. The key's must be among them.
@@ -74,8 +73,15 @@ impl ChunkReader {
     ///
     /// # Errors
     /// `SchemaMismatch` when a key column holds what its type does not allow.
-    pub fn key_of(&self, row: &[Value]) -> Result<Vec<KeyValue>> {
-        self.order.of_row(row).map_err(|error| error.at(&self.table.name))
+    pub fn key_of(&self, rows: &Rows, at: usize) -> Result<Vec<KeyValue>> {
+        let mut values = Vec::with_capacity(self.table.columns.len());
+        rows.values(at, &mut values)?;
+        self.order.of_row(&values).map_err(|error| error.at(&self.table.name))
+    }
+
+    /// Gives a chunk's rows back, for their memory to be used again.
+    pub fn give_back(&mut self, rows: Rows) {
+        self.spare = Some(rows);
     }
 
     #[cfg(test)]
@@ -93,36 +99,36 @@ impl ChunkReader {
     ///
     /// # Errors
     /// Those of the connection; after one, a new reader behind the last chunk's key goes on.
-    pub async fn next_chunk(&mut self, conn: &mut Conn) -> Result<Option<Chunk>> {
+    pub async fn next_chunk(&mut self, source: &mut RowSession) -> Result<Option<Chunk>> {
         if self.done {
             return Ok(None);
         }
         let doing = format!("cannot read rows of {}", self.table.name);
         let (sql, parameters) = self.statement();
-        let mut result = match conn.exec_iter(sql, parameters).await {
+        let columns = match source.select(&sql, &parameters).await {
             Err(error) if server_code(&error) == Some(1176) && !self.hint.is_empty() => {
                 self.hint.clear();
                 let (sql, parameters) = self.statement();
-                conn.exec_iter(sql, parameters).await
+                source.select(&sql, &parameters).await
             }
             result => result,
         }
         .doing(&doing)?;
-        let (rows, bytes) = take_rows(&mut result, 2 * CHUNK_BYTES).await.doing(&doing)?;
-        let complete = rows.len() as u64 == self.limit || result.next().await.doing(&doing)?.is_none();
-        result.drop_result().await.doing(&doing)?;
-        self.done = complete && (rows.len() as u64) < self.limit;
-        let key =
-            rows.last().map(|row| self.order.of_row(row)).transpose().map_err(|error| error.at(&self.table.name))?;
+        let mut rows = self.spare.take().unwrap_or_else(|| Rows::of(&self.table));
+        rows.begin(&columns)?;
+        let ended = source.take(&mut rows, 2 * CHUNK_BYTES).await.doing(&doing)?;
+        let dropped = if ended { 0 } else { source.drop_rest(&mut rows).await.doing(&doing)? };
+        self.done = dropped == 0 && (rows.len() as u64) < self.limit;
+        let key = if rows.is_empty() { None } else { Some(self.key_of(&rows, rows.len() - 1)?) };
         let last_key = key.as_deref().map(encode).transpose()?;
         if key.is_some() {
             self.after = key;
         }
-        self.adapt(rows.len(), bytes);
-        Ok(Some(Chunk { rows, bytes, last_key, last: self.done }))
+        self.adapt(rows.len(), rows.bytes());
+        Ok(Some(Chunk { rows, last_key, last: self.done }))
     }
 
-    fn statement(&self) -> (String, Vec<Value>) {
+    fn statement(&self) -> (String, Vec<Parameter>) {
         let (condition, mut parameters) = match &self.after {
             Some(key) => {
                 let (condition, parameters) = self.order.behind(key);
@@ -130,7 +136,7 @@ impl ChunkReader {
             }
             None => (String::new(), Vec::new()),
         };
-        parameters.push(Value::UInt(self.limit));
+        parameters.push(Parameter::UInt(self.limit));
         let sql = format!("{}{}{condition} ORDER BY {} LIMIT ?", self.select, self.hint, self.order.order_by());
         (sql, parameters)
     }
@@ -147,7 +153,7 @@ impl ChunkReader {
 /// Reads the rows of given keys of one table.
 #[derive(Debug)]
 pub struct KeyReader {
-    name: TableName,
+    table: Arc<TableSchema>,
     order: KeyOrder,
     select: String,
 }
@@ -157,31 +163,36 @@ impl KeyReader {
     ///
     /// # Errors
     /// `Bug` for a table without a chunk key.
-    pub fn new(table: &TableSchema) -> Result<Self> {
+    pub fn new(table: &Arc<TableSchema>) -> Result<Self> {
         let order = KeyOrder::of(table)
             .ok_or_else(|| Error::new(ErrorKind::Bug, format!("{}: no key to find rows by", table.name)))?;
         let select = format!("SELECT {} FROM {}", select_list(table), table.name.mysql());
-        Ok(Self { name: table.name.clone(), order, select })
+        Ok(Self { table: Arc::clone(table), order, select })
     }
 
     /// The rows of these keys, in any order; at most about a hundred keys at a time.
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn rows(&self, conn: &mut Conn, keys: &[Vec<KeyValue>]) -> Result<Vec<Vec<Value>>> {
+    pub async fn rows(&self, source: &mut RowSession, keys: &[Vec<KeyValue>]) -> Result<Rows> {
+        let mut rows = Rows::of(&self.table);
         if keys.is_empty() {
-            return Ok(Vec::new());
+            return Ok(rows);
         }
+        let doing = format!("cannot read rows of {}", self.table.name);
         let (condition, parameters) = self.order.among(keys);
         let sql = format!("{} WHERE {condition}", self.select);
-        let rows: Vec<Row> = conn.exec(sql, parameters).await.doing(&format!("cannot read rows of {}", self.name))?;
-        Ok(rows.into_iter().map(Row::unwrap).collect())
+        let columns = source.select(&sql, &parameters).await.doing(&doing)?;
+        rows.begin(&columns)?;
+        source.take(&mut rows, usize::MAX).await.doing(&doing)?;
+        Ok(rows)
     }
 }
 
-/// Reads a whole table by one statement, without order.
+/// Reads a whole table by one statement, without order. When it is dropped before its end, so must be the connection.
 pub struct ExactReader<'c> {
-    result: QueryResult<'c, 'static, BinaryProtocol>,
+    source: &'c mut RowSession,
+    rows: Rows,
     doing: String,
 }
 
@@ -190,32 +201,39 @@ impl<'c> ExactReader<'c> {
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn open(conn: &'c mut Conn, table: &TableSchema) -> Result<Self> {
-        Self::open_list(conn, table, &select_list(table)).await
+    pub async fn open(source: &'c mut RowSession, table: &Arc<TableSchema>) -> Result<Self> {
+        Self::open_list(source, table, &select_list(table)).await
     }
 
     /// [`ExactReader::open`] of these columns alone (positions in the table); the others read as NULL.
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn open_narrowed(conn: &'c mut Conn, table: &TableSchema, columns: &[usize]) -> Result<Self> {
-        Self::open_list(conn, table, &narrow_select_list(table, columns)).await
+    pub async fn open_narrowed(
+        source: &'c mut RowSession,
+        table: &Arc<TableSchema>,
+        columns: &[usize],
+    ) -> Result<Self> {
+        Self::open_list(source, table, &narrow_select_list(table, columns)).await
     }
 
-    async fn open_list(conn: &'c mut Conn, table: &TableSchema, list: &str) -> Result<Self> {
+    async fn open_list(source: &'c mut RowSession, table: &Arc<TableSchema>, list: &str) -> Result<Self> {
         let doing = format!("cannot read rows of {}", table.name);
         let sql = format!("SELECT {list} FROM {}", table.name.mysql());
-        let result = conn.exec_iter(sql, ()).await.doing(&doing)?;
-        Ok(Self { result, doing })
+        let columns = source.select(&sql, &[]).await.doing(&doing)?;
+        let mut rows = Rows::of(table);
+        rows.begin(&columns)?;
+        Ok(Self { source, rows, doing })
     }
 
     /// The next rows, about [`CHUNK_BYTES`] of them; none behind the last.
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn next_batch(&mut self) -> Result<Option<Vec<Vec<Value>>>> {
-        let (rows, _) = take_rows(&mut self.result, CHUNK_BYTES).await.doing(&self.doing)?;
-        Ok((!rows.is_empty()).then_some(rows))
+    pub async fn next_batch(&mut self) -> Result<Option<&Rows>> {
+        self.rows.clear();
+        self.source.take(&mut self.rows, CHUNK_BYTES).await.doing(&self.doing)?;
+        Ok((!self.rows.is_empty()).then_some(&self.rows))
     }
 }
 
@@ -223,32 +241,10 @@ impl<'c> ExactReader<'c> {
 ///
 /// # Errors
 /// Those of the connection.
-pub async fn count(conn: &mut Conn, table: &TableSchema) -> Result<u64> {
-    let sql = format!("SELECT COUNT(*) FROM {}", table.name.mysql());
-    let count: Option<u64> = conn.query_first(sql).await.doing(&format!("cannot count the rows of {}", table.name))?;
-    Ok(count.unwrap_or(0))
-}
-
-/// Rows until the result's end or until they are `limit` bytes or more.
-async fn take_rows(
-    result: &mut QueryResult<'_, 'static, BinaryProtocol>,
-    limit: usize,
-) -> mysql_async::Result<(Vec<Vec<Value>>, usize)> {
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    while bytes < limit
-        && let Some(row) = result.next().await?
-    {
-        let row = row.unwrap();
-        bytes += row.iter().map(held).sum::<usize>();
-        rows.push(row);
-    }
-    Ok((rows, bytes))
-}
-
-fn held(value: &Value) -> usize {
-    let inline = std::mem::size_of::<Value>();
-    match value {
-        Value::Bytes(bytes) => inline + bytes.len(),
-        _ => inline,
-    }
+pub async fn count(source: &mut RowSession, table: &TableSchema) -> Result<u64> {
+    let doing = format!("cannot count the rows of {}", table.name);
+    let rows = source.query(&format!("SELECT COUNT(*) FROM {}", table.name.mysql())).await.doing(&doing)?;
+    let count = rows.first().and_then(|row| row.first()?.as_deref());
+    let count = count.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    count.ok_or_else(|| corrupt(doing).detail("the server's answer is no number"))
 }

@@ -2,18 +2,18 @@ use super::exact::open_exact;
 use super::groups::{CopyGroup, copy_groups};
 use super::position::{settled_start, start_position};
 use super::reader::{Chunk, ChunkReader, ExactReader, KeyReader};
-use super::values::row_to_values;
 use crate::error::ErrorKind;
 use crate::position::GtidSet;
 use crate::schema::{Catalog, Flavor, TableSchema};
 use crate::source::catalog;
 use crate::source::connect::connect;
 use crate::source::row_image::RowImage;
+use crate::source::rows::{RowSession, Rows};
 use crate::source::server::{ServerFacts, write_position};
 use crate::source::testing::{Server, mapping, run, servers};
 use crate::value::{Date, DateTime, Decimal, Time, ValueRef};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row, Value};
+use mysql_async::{Conn, Row};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,14 +74,25 @@ fn table<'c>(catalog: &'c Catalog, name: &str) -> &'c TableSchema {
 }
 
 /// Index entries read so far by this session.
-async fn reads(conn: &mut Conn) -> u64 {
-    let rows: Vec<(String, u64)> = conn.query("SHOW SESSION STATUS LIKE 'Handler_read%'").await.unwrap();
-    rows.iter().filter(|(name, _)| name != "Handler_read_rnd_next").map(|row| row.1).sum()
+async fn reads(session: &mut RowSession) -> u64 {
+    let rows = session.query("SHOW SESSION STATUS LIKE 'Handler_read%'").await.unwrap();
+    let text = |value: &Option<Vec<u8>>| String::from_utf8(value.clone().unwrap()).unwrap();
+    let rows = rows.iter().filter(|row| text(&row[0]) != "Handler_read_rnd_next");
+    rows.map(|row| text(&row[1]).parse::<u64>().unwrap()).sum()
 }
 
-fn number(row: &[Value]) -> i64 {
+fn all(rows: &Rows) -> Vec<Vec<ValueRef<'_>>> {
+    let row = |at| {
+        let mut values = Vec::new();
+        rows.values(at, &mut values).unwrap_or_else(|error| panic!("{}", error.report()));
+        values
+    };
+    (0..rows.len()).map(row).collect()
+}
+
+fn number(row: &[ValueRef<'_>]) -> i64 {
     match row.last() {
-        Some(Value::Int(number)) => *number,
+        Some(ValueRef::Int(number)) => *number,
         other => panic!("{other:?}"),
     }
 }
@@ -90,6 +101,7 @@ fn number(row: &[Value]) -> i64 {
 async fn chunks_bring_every_row_once_by_index_ranges_for_every_type_of_key() {
     for server in servers() {
         let mut conn = server.database("keyset").await;
+        let mut session = RowSession::open(&server.root()).await.unwrap();
         numbers(&mut conn, "keyset").await;
         let mut cases: Vec<(&str, &str, &str)> = KEYED.to_vec();
         if server.flavor == Flavor::MariaDb {
@@ -111,20 +123,20 @@ async fn chunks_bring_every_row_once_by_index_ranges_for_every_type_of_key() {
             let (mut seen, mut chunks) = (Vec::new(), 0);
             loop {
                 reader.set_limit(97);
-                let before = reads(&mut conn).await;
-                let Some(Chunk { rows, last_key, .. }) = reader.next_chunk(&mut conn).await.unwrap() else { break };
-                let cost = reads(&mut conn).await - before;
+                let before = reads(&mut session).await;
+                let Some(Chunk { rows, last_key, .. }) = reader.next_chunk(&mut session).await.unwrap() else { break };
+                let cost = reads(&mut session).await - before;
                 assert!(cost < 130, "{:?} {name}: {cost} index reads for {} rows", server.flavor, rows.len());
-                seen.extend(rows.iter().map(|row| number(row)));
-                let keys: Vec<_> = rows.iter().map(|row| reader.key_of(row).unwrap()).collect();
-                let before = reads(&mut conn).await;
-                let mut found = KeyReader::new(&table).unwrap().rows(&mut conn, &keys).await.unwrap();
-                let cost = reads(&mut conn).await - before;
+                seen.extend(all(&rows).iter().map(|row| number(row)));
+                let keys: Vec<_> = (0..rows.len()).map(|row| reader.key_of(&rows, row).unwrap()).collect();
+                let before = reads(&mut session).await;
+                let found = KeyReader::new(&table).unwrap().rows(&mut session, &keys).await.unwrap();
+                let cost = reads(&mut session).await - before;
                 assert!(cost < 400, "{:?} {name}: {cost} index reads for {} keys", server.flavor, keys.len());
+                let (mut found, mut read) = (all(&found), all(&rows));
                 found.sort_by_key(|row| number(row));
-                let mut rows = rows;
-                rows.sort_by_key(|row| number(row));
-                assert_eq!(found, rows, "{:?} {name}", server.flavor);
+                read.sort_by_key(|row| number(row));
+                assert_eq!(found, read, "{:?} {name}", server.flavor);
                 chunks += 1;
                 if chunks == 4 {
                     // as after a crash
@@ -144,6 +156,7 @@ async fn chunks_bring_every_row_once_by_index_ranges_for_every_type_of_key() {
 async fn unique_keys_descending_parts_and_large_rows() {
     for server in servers() {
         let mut conn = server.database("chunks").await;
+        let mut session = RowSession::open(&server.root()).await.unwrap();
         numbers(&mut conn, "chunks").await;
         let hidden = if server.flavor == Flavor::MariaDb { "IGNORED" } else { "INVISIBLE" };
         run(&mut conn, "CREATE TABLE desk (a int NOT NULL, b int NOT NULL, n int NOT NULL, PRIMARY KEY (a, b DESC))")
@@ -168,9 +181,10 @@ async fn unique_keys_descending_parts_and_large_rows() {
                 reader.set_limit(ROWS as u64 / 2);
             }
             let mut seen = Vec::new();
-            while let Some(chunk) = reader.next_chunk(&mut conn).await.unwrap() {
-                assert!(chunk.bytes < 10_000_000, "{}", chunk.bytes);
-                seen.extend(chunk.rows.iter().map(|row| number(row)));
+            while let Some(chunk) = reader.next_chunk(&mut session).await.unwrap() {
+                assert!(chunk.rows.bytes() < 10_000_000, "{}", chunk.rows.bytes());
+                seen.extend(all(&chunk.rows).iter().map(|row| number(row)));
+                reader.give_back(chunk.rows);
             }
             assert_eq!(seen.len(), count, "{:?} {name}", server.flavor);
             seen.sort_unstable();
@@ -196,9 +210,10 @@ async fn values_are_what_the_binlog_decoder_gives() {
         run(&mut conn, VALUES).await;
         let catalog = catalog_of(&mut conn, server, "vals").await;
         let table = Arc::new(table(&catalog, "t").clone());
-        let chunk = ChunkReader::new(table.clone(), None).unwrap().next_chunk(&mut conn).await.unwrap().unwrap();
+        let mut session = RowSession::open(&server.root()).await.unwrap();
+        let chunk = ChunkReader::new(table.clone(), None).unwrap().next_chunk(&mut session).await.unwrap().unwrap();
         let mut values = Vec::new();
-        row_to_values(&chunk.rows[0], &table, &mut values).unwrap();
+        chunk.rows.values(0, &mut values).unwrap();
         let of = |name: &str| values[table.column(name).unwrap()];
         use ValueRef as V;
         let decimal = |text: &str| V::Decimal(Decimal::from_text(text.as_bytes()).unwrap());
@@ -234,7 +249,7 @@ async fn values_are_what_the_binlog_decoder_gives() {
         }
         let V::Bytes(point) = of("p") else { panic!() };
         assert_eq!((point.len(), &point[..9]), (25, &b"\0\0\0\0\x01\x01\0\0\0"[..]));
-        row_to_values(&chunk.rows[1], &table, &mut values).unwrap();
+        chunk.rows.values(1, &mut values).unwrap();
         let of = |name: &str| values[table.column(name).unwrap()];
         assert_eq!((of("e"), of("y"), of("f")), (V::Enum(0), V::UInt(2155), V::Float(16_777_216.0)));
         assert_eq!((of("ts"), of("da")), (V::Timestamp { seconds: 0, micros: 0 }, V::Date(Date::default())));
@@ -254,14 +269,11 @@ async fn mariadb_types_come_as_bytes() {
     )
     .await;
     let catalog = catalog_of(&mut conn, server, "bytes").await;
-    let chunk = ChunkReader::new(Arc::new(catalog.tables[0].clone()), None)
-        .unwrap()
-        .next_chunk(&mut conn)
-        .await
-        .unwrap()
-        .unwrap();
+    let mut session = RowSession::open(&server.root()).await.unwrap();
+    let mut reader = ChunkReader::new(Arc::new(catalog.tables[0].clone()), None).unwrap();
+    let chunk = reader.next_chunk(&mut session).await.unwrap().unwrap();
     let mut values = Vec::new();
-    row_to_values(&chunk.rows[0], &catalog.tables[0], &mut values).unwrap();
+    chunk.rows.values(0, &mut values).unwrap();
     let uuid = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff_u128.to_be_bytes();
     let expected: [&[u8]; 5] = [&uuid, &1_u128.to_be_bytes(), &[1, 2, 3, 4], b"{\"a\": 1.50}", b"zz"];
     for (value, expected) in values.iter().zip(expected) {
@@ -374,18 +386,17 @@ async fn exact_views_stand_at_their_position() {
                 assert!(!contains(&snapshot.position.gtid, &written.gtid));
             }
             for at in tables {
-                let table = &catalog.tables[*at];
-                let mut reader = ExactReader::open(snapshot.connection(table), table).await.unwrap();
-                let mut values: Vec<Value> = Vec::new();
+                let table = Arc::new(catalog.tables[*at].clone());
+                let mut reader = ExactReader::open(snapshot.connection(&table), &table).await.unwrap();
+                let mut values: Vec<i64> = Vec::new();
                 while let Some(rows) = reader.next_batch().await.unwrap() {
-                    values.extend(rows.into_iter().flatten());
+                    values.extend(all(rows).iter().map(|row| number(row)));
                 }
                 let expected: &[i64] = match (at, locked) {
                     (1, _) => &[7],
                     (_, false) => &[1, 1, 2],
                     (_, true) => &[1, 1, 2, 3],
                 };
-                let expected: Vec<Value> = expected.iter().map(|v| Value::Int(*v)).collect();
                 assert_eq!(values, expected, "{:?}", server.flavor);
             }
             let mut limited = connect(&server.root()).await.unwrap();

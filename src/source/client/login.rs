@@ -5,10 +5,9 @@
 //! connections does it. It is in no error. Format: MySQL's documentation of the client protocol, "Connection Phase".
 
 use super::packet::{Carrier, Packets};
+use super::{EOF as SWITCH, ERR, OK, server_error};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::source::refusal::classify;
-use bytes::Bytes;
-use mysql_async::ServerError;
 use mysql_common::scramble::{scramble_native, scramble_sha256};
 use secrecy::{ExposeSecret, SecretString};
 use std::io;
@@ -25,10 +24,7 @@ mod capabilities {
     pub const OURS: u32 = LONG_PASSWORD | LONG_FLAG | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | PLUGIN_AUTH;
 }
 
-const OK: u8 = 0x00;
 const MORE_DATA: u8 = 0x01;
-const SWITCH: u8 = 0xFE;
-const ERR: u8 = 0xFF;
 /// utf8mb4_general_ci
 const CHARACTER_SET: u8 = 45;
 const MAX_ALLOWED_PACKET: u32 = 1 << 30;
@@ -196,44 +192,12 @@ fn unknown_plugin(plugin: &str, doing: &str) -> Error {
         .with_hint("give the account the plugin caching_sha2_password (MySQL) or mysql_native_password (MariaDB)")
 }
 
-/// Sends a command and waits until the server says that it is done.
-///
-/// # Errors
-/// What the server refuses.
-pub(super) async fn command(packets: &mut Packets, payload: &[u8], doing: &str) -> Result<()> {
-    packets.command(payload).await.map_err(|error| network(error, doing))?;
-    let answer = packets.read().await.map_err(|error| network(error, doing))?;
-    match answer.first() {
-        Some(&OK) => Ok(()),
-        Some(&ERR) => Err(refusal(&answer, doing)),
-        _ => Err(corrupt(doing).detail("the server's answer to a command cannot be read")),
-    }
-}
-
-/// A packet that says what the server refuses.
-pub(super) fn server_error(packet: &Bytes) -> ServerError {
-    let code = packet.get(1..3).map_or(0, |code| u16::from_le_bytes([code[0], code[1]]));
-    let text = packet.get(3..).unwrap_or_default();
-    let (state, message) = match text.split_at_checked(6) {
-        Some((state, message)) if state[0] == b'#' => (&state[1..], message),
-        _ => (&b""[..], text),
-    };
-    let owned = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    ServerError { code, message: owned(message), state: owned(state) }
-}
-
-fn refusal(packet: &Bytes, doing: &str) -> Error {
+fn refusal(packet: &[u8], doing: &str) -> Error {
     classify(server_error(packet).into(), doing)
 }
 
-/// An error of the network, or of packets that do not follow their format.
-pub(super) fn network(error: io::Error, doing: &str) -> Error {
-    match error.kind() {
-        io::ErrorKind::InvalidData if error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => {
-            corrupt(doing).detail(error.to_string())
-        }
-        _ => classify(mysql_async::Error::from(error), doing),
-    }
+fn network(error: io::Error, doing: &str) -> Error {
+    classify(error.into(), doing)
 }
 
 #[cfg(test)]
@@ -267,14 +231,5 @@ mod tests {
     fn a_switch_names_plugin_and_nonce() {
         assert_eq!(switch(b"caching_sha2_password\0abcd\0"), (SHA2.into(), b"abcd".to_vec()));
         assert_eq!(switch(b""), ("mysql_old_password".into(), Vec::new()));
-    }
-
-    #[test]
-    fn refusals_keep_code_and_text() {
-        let error = server_error(&Bytes::from_static(b"\xff\x15\x04#28000Access denied"));
-        assert_eq!((error.code, error.state.as_str(), error.message.as_str()), (1045, "28000", "Access denied"));
-        let early = server_error(&Bytes::from_static(b"\xff\x10\x04Too many connections"));
-        assert_eq!((early.code, early.message.as_str()), (1040, "Too many connections"));
-        assert_eq!(server_error(&Bytes::from_static(b"\xff")).code, 0);
     }
 }

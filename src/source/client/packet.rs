@@ -2,23 +2,27 @@
 //!
 //! Bytes arrive in pieces and leave as whole packets, lent out of the receive buffer without a copy; only a packet of
 //! 16 MiB and more, which comes in parts, is put together in a buffer of its own. Reading is cancel-safe: what has arrived
-//! stays here. No packet is larger than [`MAX_PACKET`]; its buffer grows with the bytes that have arrived, not with a
+//! stays here. Where many small packets come one after the other, [`Packets::append`] copies each out of the buffer, which is
+//! cheaper than lending, and [`Packets::fill`] waits for more. No packet is larger than [`MAX_PACKET`]; its buffer grows with the bytes that have arrived, not with a
 //! claim. Format: MySQL Internals, "MySQL Packets".
 
+use super::disorder;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The largest packet taken from the server: `max_allowed_packet`'s own limit, 1 GiB, and some room for headers.
 const MAX_PACKET: usize = (1 << 30) + (1 << 16);
+/// Length and number before each part.
+const HEADER: usize = 4;
 /// A part of this length is followed by another.
 const FULL_PART: usize = 0xFF_FFFF;
 /// Room for one read from the socket.
 const READ: usize = 128 << 10;
 
 /// What carries the bytes: a TCP connection, a Unix socket, or TLS over TCP.
-pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
+pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Carrier for T {}
 
 /// One connection's packets.
 pub(super) struct Packets {
@@ -52,26 +56,49 @@ impl Packets {
             if let Some(packet) = self.take()? {
                 return Ok(packet);
             }
-            self.buffer.reserve(READ);
-            if self.carrier.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server has closed the connection"));
-            }
+            self.fill().await?;
         }
+    }
+
+    /// Waits for more bytes. Cancel-safe.
+    pub async fn fill(&mut self) -> io::Result<()> {
+        self.buffer.reserve(READ);
+        match self.carrier.read_buf(&mut self.buffer).await? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server has closed the connection")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the next packet's payload to the end of `out`, if it has arrived.
+    pub fn append(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        match self.arrived()? {
+            Some(length) if length < FULL_PART && self.parts.is_empty() => {
+                out.extend_from_slice(&self.buffer[HEADER..HEADER + length]);
+                self.sequence = self.sequence.wrapping_add(1);
+                self.buffer.advance(HEADER + length);
+                Ok(true)
+            }
+            Some(_) => Ok(self.take()?.map(|packet| out.extend_from_slice(&packet)).is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// The length of the next part, if all of it has arrived.
+    fn arrived(&self) -> io::Result<Option<usize>> {
+        let Some(&[a, b, c, sequence]) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
+        let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
+        if self.buffer.len() < HEADER + length {
+            return Ok(None);
+        }
+        if sequence == self.sequence { Ok(Some(length)) } else { Err(disorder("packets out of order")) }
     }
 
     /// The next packet's payload, if it has arrived whole.
     pub fn take(&mut self) -> io::Result<Option<Bytes>> {
         loop {
-            let Some(&[a, b, c, sequence]) = self.buffer.first_chunk::<4>() else { return Ok(None) };
-            let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
-            if self.buffer.len() < 4 + length {
-                return Ok(None);
-            }
-            if sequence != self.sequence {
-                return Err(disorder("packets out of order"));
-            }
+            let Some(length) = self.arrived()? else { return Ok(None) };
             self.sequence = self.sequence.wrapping_add(1);
-            self.buffer.advance(4);
+            self.buffer.advance(HEADER);
             let part = self.buffer.split_to(length);
             if length < FULL_PART && self.parts.is_empty() {
                 return Ok(Some(part.freeze()));
@@ -116,10 +143,6 @@ impl Packets {
     }
 }
 
-fn disorder(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +171,13 @@ mod tests {
                 assert_eq!(packets.read().await.unwrap(), expected);
             }
             assert_eq!(packets.read().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+            let mut packets = arriving([part(0, b"one"), part(1, b""), part(2, b"three")].concat(), piece);
+            let mut out = Vec::new();
+            while out != b"onethree" {
+                if !packets.append(&mut out).unwrap() {
+                    packets.fill().await.unwrap();
+                }
+            }
         }
     }
 
@@ -160,6 +190,14 @@ mod tests {
         assert_eq!((packet.len(), &packet[FULL_PART..]), (FULL_PART + 4, &b"rest"[..]));
         assert_eq!(packets.read().await.unwrap(), large);
         assert_eq!(packets.read().await.unwrap(), &b"next"[..]);
+        let mut packets = arriving([part(0, &large), part(1, b"rest"), part(2, b"next")].concat(), 1 << 20);
+        let mut out = b"before".to_vec();
+        while !out.ends_with(b"next") {
+            if !packets.append(&mut out).unwrap() {
+                packets.fill().await.unwrap();
+            }
+        }
+        assert_eq!((out.len(), &out[6 + FULL_PART..]), (6 + FULL_PART + 8, &b"restnext"[..]));
     }
 
     #[tokio::test]
