@@ -13,6 +13,7 @@ mod outages;
 mod packed;
 mod plan;
 mod quarantine;
+mod ranges;
 mod resync;
 mod row_images;
 mod sanitize;

@@ -219,7 +219,7 @@ pub struct ApplySettings {
     pub batch_bytes: usize,
     /// Bytes that all queues and batches may hold together.
     pub memory: usize,
-    /// Tables read at once by the snapshot.
+    /// Tables, or ranges of one, read at once by the snapshot.
     pub readers: usize,
 }
 

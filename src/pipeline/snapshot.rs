@@ -1,8 +1,10 @@
 //! The first copy: tables read by several readers, each chunk committed with its progress.
 //!
 //! Progress: a chunk's rows, its last key and its count commit in one fenced transaction, so a killed copy goes on behind
-//! the last committed chunk. Tables of an exact group are copied in one target transaction together with the position of
+//! the last committed chunk of each range of keys. What there is to do, and in which ranges, is [`work`]'s. Tables of an exact group are copied in one target transaction together with the position of
 //! their view: interrupted, nothing of it remains and the group is copied again. A table's key is built right after its rows.
+
+mod work;
 
 use super::recopy::{alike, leave_out, pause};
 use super::shutdown::Shutdown;
@@ -18,15 +20,14 @@ use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
 use crate::source::rows::{RowSession, Rows};
 use crate::source::snapshot::exact::{ExactSnapshot, open_exact};
-use crate::source::snapshot::groups::CopyGroup;
 use crate::source::snapshot::reader::{ChunkReader, ExactReader};
 use crate::target::chunk::{ChunkWriter, TableCopy};
-use crate::target::progress::{self, TableProgress, TableState};
+use crate::target::progress::{self, TableState};
 use crate::target::quarantine;
 use crate::target::sanitized::{self, SNAPSHOT};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+use work::{Queue, Range, Work};
 
 /// Copies every table that is not copied yet. Returns false when a shutdown was asked for.
 ///
@@ -35,30 +36,19 @@ use std::time::Instant;
 pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<bool> {
     let client = context.connect_writer().await?;
     let states = progress::load_tables(&*client, &context.config.pipeline).await?;
-    let copied = |table: usize| {
-        let name = &context.plans[table].source.name;
-        states.iter().any(|s| s.source == *name && !matches!(s.state, TableState::Pending | TableState::Copying))
-    };
     context.shared.update(|view| {
         view.snapshot.tables_total = context.plans.len() as u64;
         view.snapshot.rows_estimated = context.plans.iter().map(|plan| plan.source.estimated_rows).sum();
-        view.snapshot.tables_done = (0..context.plans.len()).filter(|table| copied(*table)).count() as u64;
+        view.snapshot.tables_done =
+            (0..context.plans.len()).filter(|table| work::is_copied(context, &states, *table)).count() as u64;
         view.snapshot.rows_copied = states.iter().map(|state| state.rows_copied).sum();
     });
     drop(client);
-    let mut groups = groups_as_begun(context, &states);
-    groups.retain(|group| tables_of(group).iter().any(|table| !copied(*table)));
-    // biggest first, so that the last reader does not end long after the others
-    groups.sort_by_key(|group| {
-        let bytes = |table: &usize| context.plans[*table].source.estimated_bytes;
-        std::cmp::Reverse(tables_of(group).iter().map(bytes).sum::<u64>())
-    });
     let started = Instant::now();
-    let count = groups.len();
-    let queue = Arc::new(Mutex::new(VecDeque::from(groups)));
+    let queue = Queue::fill(context, &states).await?;
     let mut readers = tokio::task::JoinSet::new();
-    for _ in 0..context.config.apply.readers.min(count) {
-        readers.spawn(reader(Arc::clone(context), Arc::clone(&queue)));
+    for _ in 0..context.config.apply.readers.min(queue.len()) {
+        readers.spawn(reader(Arc::clone(context), queue.clone()));
     }
     loop {
         tokio::select! {
@@ -80,43 +70,33 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
     Ok(true)
 }
 
-/// The groups as they were when the copy began: the source's settings, by which they are made, may have changed since.
-fn groups_as_begun(context: &Context, states: &[TableProgress]) -> Vec<CopyGroup> {
-    let mut groups: Vec<CopyGroup> = Vec::new();
-    let mut exact: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-    for (table, plan) in context.plans.iter().enumerate() {
-        let state = states.iter().find(|state| state.source == plan.source.name);
-        match state.and_then(|state| state.copy_group) {
-            Some(group) => exact.entry(group).or_default().push(table),
-            None => groups.push(CopyGroup::Chunked(table)),
-        }
-    }
-    groups.extend(exact.into_values().map(CopyGroup::Exact));
-    groups
-}
-
-fn tables_of(group: &CopyGroup) -> &[usize] {
-    match group {
-        CopyGroup::Chunked(table) => std::slice::from_ref(table),
-        CopyGroup::Exact(tables) => tables,
-    }
-}
-
-async fn reader(context: Arc<Context>, queue: Arc<Mutex<VecDeque<CopyGroup>>>) -> Result<()> {
+async fn reader(context: Arc<Context>, queue: Queue) -> Result<()> {
     let (mut source, mut target) = begin_anew(&context).await?;
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(group) = next else { break };
-        let copied = match &group {
-            CopyGroup::Chunked(table) => copy_chunked(&context, &mut source, &target, *table).await,
-            CopyGroup::Exact(tables) => copy_exact(&context, &target, tables).await,
+    while let Some(work) = queue.take() {
+        let tables_done = match work {
+            Work::Range(range) => match copy_range(&context, &mut source, &target, &range).await {
+                Ok(table_done) => u64::from(table_done),
+                Err(error) => {
+                    (source, target) = begin_anew(&context).await?;
+                    match range.of.give_up().await {
+                        Some(mut given_up) => {
+                            give_up(&context, &target, &[range.of.number], error).await?;
+                            *given_up = true;
+                            1
+                        }
+                        None => 0, // by another reader, for the same reason
+                    }
+                }
+            },
+            Work::Exact(tables) => {
+                if let Err(error) = copy_exact(&context, &target, &tables).await {
+                    (source, target) = begin_anew(&context).await?;
+                    give_up(&context, &target, &tables, error).await?;
+                }
+                tables.len() as u64
+            }
         };
-        if let Err(error) = copied {
-            (source, target) = begin_anew(&context).await?;
-            give_up(&context, &target, tables_of(&group), error).await?;
-        }
-        let copied = tables_of(&group).len() as u64;
-        context.shared.update(|view| view.snapshot.tables_done += copied);
+        context.shared.update(|view| view.snapshot.tables_done += tables_done);
     }
     source.close().await;
     Ok(())
@@ -233,50 +213,53 @@ async fn write(
     Ok((rows, totals))
 }
 
-async fn copy_chunked(context: &Context, source: &mut RowSession, target: &ChunkWriter, table: usize) -> Result<()> {
+/// Copies a range, or what is left of it, and finishes the table if it was its last. Returns whether the table is done.
+async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWriter, range: &Range) -> Result<bool> {
+    let table = range.of.number;
     let (plan, pipeline) = (&context.plans[table], &context.config.pipeline);
     let name = &plan.source.name;
     let client = target.client();
-    let ranges = progress::load_ranges(client, pipeline, name).await?;
-    if ranges.is_empty() {
+    if !range.planned {
         target.begin().await?;
         progress::plan_ranges(client, pipeline, name, &[None]).await?;
         progress::set_state(client, pipeline, name, TableState::Copying).await?;
         target.commit().await?;
     }
-    let after = ranges.first().and_then(|range| range.last_key.as_deref());
-    if ranges.first().is_some_and(|range| range.done) {
-        return finish(context, target, plan).await;
+    if !range.done {
+        let reader = ChunkReader::new(Arc::clone(&plan.source), range.after.as_deref())?;
+        let mut reader = reader.within(range.behind.as_deref(), range.until.as_deref())?;
+        let mut converter = Converter::compile(Arc::clone(plan))?;
+        let copy = target.table(plan).await?;
+        let mut arena = Arena::default();
+        let mut next = reader.next_chunk(source).await?;
+        while let Some(chunk) = next {
+            let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, &mut arena));
+            let encoded = encoded?;
+            reader.give_back(chunk.rows);
+            // while the target takes this chunk, the source reads the next
+            let (wrote, read) = tokio::join!(
+                async {
+                    let Some(_leave) = range.of.chunk().await else { return Ok(None) };
+                    target.begin().await?;
+                    let (rows, totals) = write(context, target, (table, &copy), &arena, encoded).await?;
+                    let (last_key, done) = (chunk.last_key.as_deref(), chunk.last);
+                    progress::save_chunk(client, pipeline, name, range.number, last_key, rows, done).await?;
+                    target.commit().await?;
+                    Ok::<_, Error>(Some((rows, totals)))
+                },
+                reader.next_chunk(source)
+            );
+            let Some((rows, totals)) = wrote? else { return read.map(|_| false) };
+            progress_made(context, rows);
+            context.count_sanitized(&totals);
+            next = read?;
+        }
     }
-    if after.is_some() {
-        tracing::info!(table = %name, rows = ranges[0].rows_copied, "continuing the copy behind its last chunk");
+    if !range.of.range_done() {
+        return Ok(false);
     }
-    let mut reader = ChunkReader::new(Arc::clone(&plan.source), after)?;
-    let mut converter = Converter::compile(Arc::clone(plan))?;
-    let copy = target.table(plan).await?;
-    let mut arena = Arena::default();
-    let mut next = reader.next_chunk(source).await?;
-    while let Some(chunk) = next {
-        let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, &mut arena));
-        let encoded = encoded?;
-        reader.give_back(chunk.rows);
-        // while the target takes this chunk, the source reads the next
-        let (wrote, read) = tokio::join!(
-            async {
-                target.begin().await?;
-                let (rows, totals) = write(context, target, (table, &copy), &arena, encoded).await?;
-                progress::save_chunk(client, pipeline, name, 0, chunk.last_key.as_deref(), rows, chunk.last).await?;
-                target.commit().await?;
-                Ok::<_, Error>((rows, totals))
-            },
-            reader.next_chunk(source)
-        );
-        let (rows, totals) = wrote?;
-        progress_made(context, rows);
-        context.count_sanitized(&totals);
-        next = read?;
-    }
-    finish(context, target, plan).await
+    finish(context, target, plan).await?;
+    Ok(true)
 }
 
 async fn finish(context: &Context, target: &ChunkWriter, plan: &TablePlan) -> Result<()> {

@@ -108,27 +108,61 @@ impl KeyOrder {
         })
     }
 
-    /// The condition for rows behind `key`, with its parameters.
+    /// Reads a bound that [`encode`] wrote: a key, or the first values of one.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is no bound of this table.
+    pub fn decode_bound(&self, bytes: &[u8]) -> Result<Vec<KeyValue>> {
+        let bound: Option<Vec<KeyValue>> = rmp_serde::from_slice(bytes).ok();
+        let fit = |bound: &Vec<KeyValue>| self.parts.iter().zip(bound).all(|(part, value)| fits(&part.ty, value));
+        bound.filter(|bound| (1..=self.parts.len()).contains(&bound.len()) && fit(bound)).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "the stored bound of an interrupted copy does not match the table's key")
+        })
+    }
+
+    /// The key's first column where that is an integer: its name, quoted, whether it is unsigned, whether it descends.
+    pub(super) fn leading_integer(&self) -> Option<(&str, bool, bool)> {
+        let part = self.parts.first()?;
+        match part.ty {
+            SourceType::Int { unsigned, .. } => Some((&part.name, unsigned, part.descending)),
+            _ => None,
+        }
+    }
+
+    /// The condition for rows behind `key`, with its parameters. Of the first values of a key alone: behind all rows that
+    /// begin with them.
     #[must_use]
     pub fn behind(&self, key: &[KeyValue]) -> (String, Vec<Parameter>) {
+        self.side(key, true)
+    }
+
+    /// The condition for the other rows: up to `key`, or up to all that begin with these values.
+    #[must_use]
+    pub fn up_to(&self, key: &[KeyValue]) -> (String, Vec<Parameter>) {
+        self.side(key, false)
+    }
+
+    fn side(&self, key: &[KeyValue], behind: bool) -> (String, Vec<Parameter>) {
         let (mut sql, mut parameters) = (String::new(), Vec::new());
         for (i, (part, value)) in self.parts.iter().zip(key).enumerate() {
             if i > 0 {
                 sql.push_str(" AND (");
             }
+            let (is_last, smaller) = (i + 1 == key.len(), part.descending == behind);
+            let inclusive = is_last && !behind;
             if let SourceType::Enum { labels } = &part.ty {
-                sql.push_str(&enum_behind(part, labels.len() as u64, value));
+                sql.push_str(&enum_side(part, labels.len() as u64, value, smaller, inclusive));
             } else {
-                let operator = if part.descending { "<" } else { ">" };
-                let _ = write!(sql, "{} {operator} {}", part.name, placeholder(&part.ty));
+                let (operator, equal) = (if smaller { "<" } else { ">" }, if inclusive { "=" } else { "" });
+                let _ = write!(sql, "{} {operator}{equal} {}", part.name, placeholder(&part.ty));
                 parameters.push(parameter(value));
             }
-            if i + 1 < self.parts.len() {
+            if !is_last {
                 let _ = write!(sql, " OR ({} = {}", part.name, placeholder(&part.ty));
                 parameters.push(parameter(value));
             }
         }
-        sql.push_str(&"))".repeat(self.parts.len() - 1));
+        sql.push_str(&"))".repeat(key.len().saturating_sub(1)));
         (sql, parameters)
     }
 
@@ -148,14 +182,14 @@ impl KeyOrder {
     }
 }
 
-/// `col IN (4, 5, 6)`: ENUM's numbers behind `value`. The empty error value is 0.
+/// `col IN (4, 5, 6)`: ENUM's numbers beside `value`. The empty error value is 0.
 ///
 /// Where none follows, a number that no row has: with FALSE in its place only `col = n AND …` would remain, which
 /// MariaDB sorts, because it does not see that an ENUM equal to a number is constant.
-fn enum_behind(part: &KeyPart, labels: u64, value: &KeyValue) -> String {
+fn enum_side(part: &KeyPart, labels: u64, value: &KeyValue, smaller: bool, inclusive: bool) -> String {
     let KeyValue::UInt(at) = *value else { return "FALSE".into() };
-    let mut numbers: Vec<String> =
-        if part.descending { 0..at } else { at + 1..labels + 1 }.map(|n| n.to_string()).collect();
+    let numbers = if smaller { 0..at } else { at + 1..labels + 1 };
+    let mut numbers: Vec<String> = numbers.chain(inclusive.then_some(at)).map(|n| n.to_string()).collect();
     if numbers.is_empty() {
         numbers.push((labels + 1).to_string());
     }
@@ -279,6 +313,12 @@ mod tests {
         assert_eq!(parameters, numbers);
         assert_eq!(order.order_by(), "a, e, c DESC");
         assert!(order.behind(&[KeyValue::Int(1), KeyValue::UInt(3), KeyValue::Int(3)]).0.contains("(e IN (4) OR"));
+        let (sql, parameters) = order.up_to(&[KeyValue::Int(1), KeyValue::UInt(2), KeyValue::Int(3)]);
+        assert_eq!(sql, "a < ? OR (a = ? AND (e IN (0, 1) OR (e = ? AND (c >= ?))))");
+        assert_eq!(parameters, numbers);
+        let first = [KeyValue::Int(1)];
+        assert_eq!(order.behind(&first), ("a > ?".to_owned(), numbers[..1].to_vec()));
+        assert_eq!(order.up_to(&first), ("a <= ?".to_owned(), numbers[..1].to_vec()));
         let key = vec![KeyValue::Int(1), KeyValue::UInt(2), KeyValue::Int(3)];
         let (sql, parameters) = order.among(&[key.clone(), key]);
         assert_eq!(sql, "(a = ? AND e = ? AND c = ?) OR (a = ? AND e = ? AND c = ?)");
@@ -304,6 +344,7 @@ mod tests {
         assert_eq!(order.decode(&encode(&key).unwrap()).unwrap(), key);
         for bad in [encode(&[KeyValue::Int(1)]).unwrap(), encode(&[]).unwrap(), vec![0xc1]] {
             assert_eq!(order.decode(&bad).unwrap_err().kind(), ErrorKind::Corrupt);
+            assert_eq!(order.decode_bound(&bad).unwrap_err().kind(), ErrorKind::Corrupt);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | [`groups`] | which tables are read in chunks and which exactly, from one consistent view |
 //! | [`exact`] | that view, at a known position |
 //! | [`key`] | keyset pagination: order, condition and parameters per key column, and the key's stored form |
+//! | [`ranges`] | cutting a large table, so that several readers can read it |
 //! | [`reader`] | rows in chunks by key, or streamed from an exact view |
 //! | [`values`] | the select expressions |
 //!
@@ -16,6 +17,7 @@ pub mod exact;
 pub mod groups;
 pub mod key;
 pub mod position;
+pub mod ranges;
 pub mod reader;
 pub mod values;
 

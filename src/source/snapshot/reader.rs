@@ -39,6 +39,8 @@ pub struct ChunkReader {
     /// `FORCE INDEX`; dropped when the server refuses it for an invisible index.
     hint: String,
     after: Option<Vec<KeyValue>>,
+    /// The last keys to read.
+    until: Option<Vec<KeyValue>>,
     limit: u64,
     done: bool,
     /// Rows that are no longer needed.
@@ -58,7 +60,22 @@ impl ChunkReader {
         let select = format!("SELECT {} FROM {}", select_list(&table), table.name.mysql());
         let limit = (CHUNK_BYTES as u64 / average.max(1)).clamp(1, FIRST_ROWS);
         let hint = format!(" FORCE INDEX ({})", order.index);
-        Ok(Self { hint, table, order, select, after, limit, done: false, spare: None })
+        Ok(Self { hint, table, order, select, after, until: None, limit, done: false, spare: None })
+    }
+
+    /// Reads only the range of keys behind one bound and up to another, as [`super::ranges::cut`] gives them; none is the
+    /// table's beginning, or its end.
+    ///
+    /// # Errors
+    /// `Corrupt` for bounds that are not this table's.
+    pub fn within(mut self, behind: Option<&[u8]>, until: Option<&[u8]>) -> Result<Self> {
+        let bound = |bytes: Option<&[u8]>| {
+            bytes.map(|bytes| self.order.decode_bound(bytes)).transpose().map_err(|error| error.at(&self.table.name))
+        };
+        let (behind, until) = (bound(behind)?, bound(until)?);
+        self.after = self.after.or(behind);
+        self.until = until;
+        Ok(self)
     }
 
     /// Reads only these columns (positions in the table); the others read as NULL. The key's must be among them.
@@ -129,15 +146,16 @@ impl ChunkReader {
     }
 
     fn statement(&self) -> (String, Vec<Parameter>) {
-        let (condition, mut parameters) = match &self.after {
-            Some(key) => {
-                let (condition, parameters) = self.order.behind(key);
-                (format!(" WHERE {condition}"), parameters)
-            }
-            None => (String::new(), Vec::new()),
-        };
+        let behind = self.after.as_ref().map(|key| self.order.behind(key));
+        let up_to = self.until.as_ref().map(|key| self.order.up_to(key));
+        let (mut conditions, mut parameters) = (Vec::new(), Vec::new());
+        for (condition, more) in behind.into_iter().chain(up_to) {
+            conditions.push(format!("({condition})"));
+            parameters.extend(more);
+        }
+        let place = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         parameters.push(Parameter::UInt(self.limit));
-        let sql = format!("{}{}{condition} ORDER BY {} LIMIT ?", self.select, self.hint, self.order.order_by());
+        let sql = format!("{}{}{place} ORDER BY {} LIMIT ?", self.select, self.hint, self.order.order_by());
         (sql, parameters)
     }
 

@@ -1,6 +1,7 @@
 use super::exact::open_exact;
 use super::groups::{CopyGroup, copy_groups};
 use super::position::{settled_start, start_position};
+use super::ranges::cut;
 use super::reader::{Chunk, ChunkReader, ExactReader, KeyReader};
 use crate::error::ErrorKind;
 use crate::position::GtidSet;
@@ -189,6 +190,61 @@ async fn unique_keys_descending_parts_and_large_rows() {
             assert_eq!(seen.len(), count, "{:?} {name}", server.flavor);
             seen.sort_unstable();
             assert!(seen.into_iter().eq(0..count as i64), "{:?} {name}", server.flavor);
+        }
+    }
+}
+
+#[tokio::test]
+async fn ranges_bring_every_row_once_and_go_on_where_they_stood() {
+    for server in servers() {
+        let mut conn = server.database("cuts").await;
+        let mut session = RowSession::open(&server.root()).await.unwrap();
+        numbers(&mut conn, "cuts").await;
+        for (name, columns, expressions) in [
+            ("signed", "a int PRIMARY KEY", "n * 3 - 1000"),
+            ("wide", "a bigint unsigned PRIMARY KEY", "n * CAST(20000000000000000 AS UNSIGNED)"),
+            ("steep", "a smallint NOT NULL, b int NOT NULL, PRIMARY KEY (a DESC, b)", "n % 50 - 25, n"),
+            ("few", "a tinyint NOT NULL, b int NOT NULL, PRIMARY KEY (a, b DESC)", "n % 3, n"),
+        ] {
+            run(&mut conn, &format!("CREATE TABLE {name} ({columns}, n int NOT NULL)")).await;
+            run(&mut conn, &format!("INSERT INTO {name} SELECT {expressions}, n FROM seq")).await;
+            let catalog = catalog_of(&mut conn, server, "cuts").await;
+            let table =
+                TableSchema { estimated_bytes: 100 << 20, estimated_rows: 900, ..table(&catalog, name).clone() };
+            let ends = cut(&mut session, &table).await.unwrap();
+            let expected = if name == "few" { 3..=3 } else { 4..=8 };
+            assert!(expected.contains(&ends.len()), "{:?} {name}: {} ranges", server.flavor, ends.len());
+            let small = TableSchema { estimated_bytes: 31 << 20, ..table.clone() };
+            assert_eq!(cut(&mut session, &small).await.unwrap(), [None]);
+            let outside = if name == "wide" { "(18446744073709551615, 900)" } else { "(-100, 900), (100, 901)" };
+            let outside = if columns.contains("b int") { "(-100, 1, 900), (100, 1, 901)" } else { outside };
+            run(&mut conn, &format!("DELETE FROM {name} WHERE a IN (-100, 100)")).await;
+            run(&mut conn, &format!("INSERT INTO {name} VALUES {outside}")).await;
+            let table = Arc::new(table);
+            let (mut seen, mut behind) = (Vec::new(), None);
+            for end in ends {
+                let mut after: Option<Vec<u8>> = None;
+                loop {
+                    let reader = ChunkReader::new(table.clone(), after.as_deref()).unwrap();
+                    let mut reader = reader.within(behind.as_deref(), end.as_deref()).unwrap();
+                    reader.set_limit(97);
+                    let before = reads(&mut session).await;
+                    let chunk = reader.next_chunk(&mut session).await.unwrap().unwrap();
+                    let cost = reads(&mut session).await - before;
+                    assert!(cost < 130, "{:?} {name}: {cost} index reads for {}", server.flavor, chunk.rows.len());
+                    seen.extend(all(&chunk.rows).iter().map(|row| number(row)));
+                    after = chunk.last_key.or(after);
+                    if chunk.last {
+                        break;
+                    }
+                }
+                behind = end;
+            }
+            let key = if columns.contains("a DESC") { "a DESC, b" } else { "a" };
+            let key = if name == "few" { "a, b DESC" } else { key };
+            let ordered: Vec<i64> = conn.query(format!("SELECT n FROM {name} ORDER BY {key}")).await.unwrap();
+            assert!(ordered.len() > 880);
+            assert_eq!(seen, ordered, "{:?} {name}", server.flavor);
         }
     }
 }
