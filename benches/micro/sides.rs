@@ -21,6 +21,7 @@ pub struct Ours {
     decoder: Decoder,
     converters: Vec<Converter>,
     arena: Arena,
+    images: RowImages<'static>,
 }
 
 impl Ours {
@@ -32,16 +33,23 @@ impl Ours {
             decoder: Decoder::new(Flavor::MariaDb, workload::start(), tables),
             converters: plans.into_iter().map(|plan| Converter::compile(plan).unwrap()).collect(),
             arena: Arena::default(),
+            images: RowImages::default(),
         };
         ours.decode(head);
         ours
     }
 
-    fn each(&mut self, events: &[&[u8]], mut take: impl FnMut(&mut [Converter], &mut Arena, RowsChange<'_>)) {
+    fn each(
+        &mut self,
+        events: &[&[u8]],
+        mut take: impl for<'a> FnMut(&mut [Converter], &mut Arena, RowsChange<'a>, &mut RowImages<'a>),
+    ) {
         for event in events {
             let frame = Frame::parse(event, true).unwrap();
             if let Decoded::Rows(rows) = black_box(self.decoder.decode(frame).unwrap()) {
-                take(&mut self.converters, &mut self.arena, rows);
+                let mut images = std::mem::take(&mut self.images).emptied();
+                take(&mut self.converters, &mut self.arena, rows, &mut images);
+                self.images = images.emptied();
             }
         }
     }
@@ -49,9 +57,8 @@ impl Ours {
     /// Decodes alone; changed rows.
     pub fn decode(&mut self, events: &[&[u8]]) -> usize {
         let mut changes = 0;
-        self.each(events, |_, _, mut rows| {
-            let mut images = RowImages::default();
-            while rows.next_row(&mut images).unwrap() {
+        self.each(events, |_, _, mut rows, images| {
+            while rows.next_row(images).unwrap() {
                 black_box((&images.before, &images.after));
                 changes += 1;
             }
@@ -63,11 +70,10 @@ impl Ours {
     pub fn decode_and_convert(&mut self, events: &[&[u8]]) -> usize {
         let mut changes = 0;
         self.arena.clear();
-        self.each(events, |converters, arena, mut rows| {
-            let mut images = RowImages::default();
+        self.each(events, |converters, arena, mut rows, images| {
             let converter = &mut converters[rows.table];
-            while rows.next_row(&mut images).unwrap() {
-                convert(converter, rows.op, &images, arena);
+            while rows.next_row(images).unwrap() {
+                convert(converter, rows.op, images, arena);
                 changes += 1;
             }
         });
@@ -76,14 +82,13 @@ impl Ours {
     }
 }
 
-/// What one changed row becomes: the key that it had, and its new key and tuple.
+/// What one changed row becomes: its tuple and its key, and the key that it had if that was another.
 pub fn convert(converter: &mut Converter, op: Op, images: &RowImages<'_>, arena: &mut Arena) {
-    if op != Op::Insert {
+    if op == Op::Delete || op == Op::Update && !converter.is_same_key(&images.before, &images.after) {
         black_box(converter.key(&images.before, arena).unwrap());
     }
     if op != Op::Delete {
-        black_box(converter.key(&images.after, arena).unwrap());
-        black_box(converter.tuple(&images.after, arena).unwrap());
+        black_box(converter.keyed_tuple(&images.after, arena).unwrap());
     }
 }
 

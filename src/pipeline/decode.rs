@@ -6,9 +6,9 @@
 //! (throughput). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
 
 use crate::batch::{Batch, Batcher};
-use crate::binlog::{Decoded, Decoder};
+use crate::binlog::{BoundaryRef, Decoded, Decoder};
 use crate::change::{Boundary, DdlStatement, RowImages};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::{BinlogOffset, Position};
 use crate::source::transport::RawEvent;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -145,6 +145,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
     /// What the decoder, the converter or the DDL decision refuse; batches before it have been handed on.
     pub fn run(mut self) -> Result<Ended> {
         let mut last_cut = Instant::now();
+        let mut images = RowImages::default();
         loop {
             let event = match self.frames.frames.try_recv() {
                 Ok(event) => event,
@@ -166,7 +167,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                 }
             };
             let permits = permits_of(&event, self.frames.permits);
-            let decoded = self.event(&event);
+            let decoded = self.event(&event, &mut images);
             self.frames.budget.add_permits(permits);
             match decoded {
                 Ok(Step::On) => {}
@@ -180,8 +181,11 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                     return Err(error);
                 }
             }
+            if self.decoder.in_transaction() {
+                continue;
+            }
             let reached = match (&self.until, self.batcher.moved_to()) {
-                (Some(until), Some(position)) => position.binlog >= *until && !self.decoder.in_transaction(),
+                (Some(until), Some(position)) => position.binlog >= *until,
                 _ => false,
             };
             if reached || self.batcher.is_full(Instant::now()) {
@@ -197,7 +201,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
     }
 
     /// Decodes one event, and those inside it, into the batcher.
-    fn event(&mut self, event: &RawEvent) -> Result<Step> {
+    fn event(&mut self, event: &RawEvent, buffers: &mut RowImages<'static>) -> Result<Step> {
         let frame = event.frame()?;
         let mut inside = false;
         loop {
@@ -210,16 +214,27 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                     let (table, op, checks, at) = (rows.table, rows.op, rows.foreign_key_checks, rows.at());
                     let (partial, lossy) = (rows.is_partial(), self.lossy_replace);
                     let schema = self.batcher.schema(table);
-                    let mut images = RowImages::default();
-                    let now = Instant::now();
+                    let mut images = std::mem::take(buffers).emptied();
+                    let now = self.batcher.first_at().unwrap_or_else(Instant::now);
                     while rows.next_row(&mut images)? {
                         if partial {
                             images.complete(op, &schema, lossy).map_err(|error| error.at(at))?;
                         }
                         self.batcher.row(table, op, &images, checks, now).map_err(|error| error.at(at))?;
                     }
+                    *buffers = images.emptied();
                 }
-                Some(Decoded::Boundary(boundary)) => {
+                Some(Decoded::Boundary(BoundaryRef::Begin(begin))) => {
+                    if let Some(rollback) = self.batcher.begin(begin.start)
+                        && !self.send(rollback)
+                    {
+                        return Ok(Step::Closed);
+                    }
+                }
+                Some(Decoded::Boundary(BoundaryRef::Commit { position, committed_at })) => {
+                    self.batcher.commit(position, committed_at);
+                }
+                Some(Decoded::Boundary(BoundaryRef::Other(boundary))) => {
                     let step = self.boundary(boundary)?;
                     if !matches!(step, Step::On) {
                         return Ok(step);
@@ -238,17 +253,12 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
 
     fn boundary(&mut self, boundary: Boundary) -> Result<Step> {
         match boundary {
-            Boundary::Begin { start, .. } => {
-                if let Some(rollback) = self.batcher.begin(&start) {
-                    return Ok(self.hand_on(rollback));
-                }
-            }
-            Boundary::Commit { position, committed_at } => {
-                self.batcher.commit(position, committed_at);
+            Boundary::Begin { .. } | Boundary::Commit { .. } => {
+                return Err(Error::new(ErrorKind::Bug, "a transaction's boundary that was not lent"));
             }
             Boundary::Rollback => {
                 let rollback = self.batcher.rollback();
-                self.batcher.advance(self.decoder.position());
+                self.batcher.advance(self.decoder.position_ref());
                 if let Some(rollback) = rollback {
                     return Ok(self.hand_on(rollback));
                 }
@@ -261,9 +271,9 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                     let behind = (!inside).then(|| self.decoder.position());
                     return Ok(Step::Ddl(Box::new(DdlStop { statement, behind })));
                 }
-                self.batcher.advance(self.decoder.position());
+                self.batcher.advance(self.decoder.position_ref());
             }
-            Boundary::Heartbeat { position } => self.batcher.advance(position),
+            Boundary::Heartbeat { position } => self.batcher.advance(&position),
         }
         Ok(Step::On)
     }
