@@ -240,18 +240,17 @@ pub struct Batcher {
     /// The last commit in the log, if any since the last cut.
     committed: Option<(Position, Option<u32>)>,
     transaction: Option<OpenTransaction>,
+    /// Where the open transaction, or else the last one, starts.
+    start: BinlogOffset,
     /// Slices of the open transaction were already handed out.
     sliced: bool,
 }
 
 struct OpenTransaction {
-    start: BinlogOffset,
-    /// `start` as text, once it was needed.
+    /// Where it starts as text, once that was needed.
     start_text: Option<Arc<str>>,
     begin: Mark,
     savepoints: Vec<(String, Mark)>,
-    /// Per table: whether this transaction is none of its business: in its exact copy already, or left out.
-    covered: Vec<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -286,6 +285,7 @@ impl Batcher {
             first_at: None,
             committed: None,
             transaction: None,
+            start: BinlogOffset::new("", 0),
             sliced: false,
         }
     }
@@ -300,18 +300,8 @@ impl Batcher {
     /// returns the rollback to apply when slices of it were already handed out.
     pub fn begin(&mut self, start: &BinlogOffset) -> Option<Batch> {
         let rollback = self.rollback();
-        let covered = self
-            .modes
-            .iter()
-            .map(|mode| mode.left_out || mode.copied_at.as_ref().is_some_and(|at| start < at))
-            .collect();
-        self.transaction = Some(OpenTransaction {
-            start: start.clone(),
-            start_text: None,
-            begin: self.mark(),
-            savepoints: Vec::new(),
-            covered,
-        });
+        self.start.clone_from(start);
+        self.transaction = Some(OpenTransaction { start_text: None, begin: self.mark(), savepoints: Vec::new() });
         rollback
     }
 
@@ -331,7 +321,7 @@ impl Batcher {
         if self.transaction.is_none() {
             return Err(Error::new(ErrorKind::Bug, "a row outside of a transaction"));
         }
-        if !transaction_covers(&self.transaction, table) {
+        if !self.covers(table) {
             let before = (self.log.len(), self.arena.len());
             if let Err(error) = self.change(table, op, images, now) {
                 self.refused(table, op, images, error, before)?;
@@ -349,8 +339,8 @@ impl Batcher {
 
     /// The start of the open transaction as text.
     fn position_text(&mut self) -> Option<&Arc<str>> {
-        let OpenTransaction { start, start_text, .. } = self.transaction.as_mut()?;
-        Some(&*start_text.get_or_insert_with(|| start.to_string().into()))
+        let transaction = self.transaction.as_mut()?;
+        Some(&*transaction.start_text.get_or_insert_with(|| self.start.to_string().into()))
     }
 
     #[cold]
@@ -360,21 +350,31 @@ impl Batcher {
     }
 
     /// The open transaction has committed at `position`.
-    pub fn commit(&mut self, position: Position, committed_at: u32) {
+    pub fn commit(&mut self, position: &Position, committed_at: u32) {
         self.transaction = None;
         // what a later transaction does must not undo it
         self.sliced = false;
         self.transactions += 1;
-        self.committed = Some((position, Some(committed_at)));
+        self.move_to(position, Some(committed_at));
     }
 
     /// The source's log has been read up to `position`, outside of any transaction; inside of one it says nothing new.
-    pub fn advance(&mut self, position: Position) {
+    pub fn advance(&mut self, position: &Position) {
         if self.transaction.is_some() {
             return;
         }
-        let committed_at = self.committed.take().and_then(|(_, at)| at);
-        self.committed = Some((position, committed_at));
+        let committed_at = self.committed.as_ref().and_then(|(_, at)| *at);
+        self.move_to(position, committed_at);
+    }
+
+    fn move_to(&mut self, position: &Position, committed_at: Option<u32>) {
+        match &mut self.committed {
+            Some((known, at)) => {
+                known.clone_from(position);
+                *at = committed_at;
+            }
+            None => self.committed = Some((position.clone(), committed_at)),
+        }
     }
 
     /// Forgets the open transaction, if any. Returns the rollback to apply when slices of it were handed out.
@@ -442,6 +442,12 @@ impl Batcher {
         self.transaction.is_none() && !(self.log.is_empty() && self.aside.is_empty())
     }
 
+    /// When the first change since the last cut arrived.
+    #[must_use]
+    pub fn first_at(&self) -> Option<Instant> {
+        self.first_at
+    }
+
     /// The position up to which everything is committed, if it moved since the last cut.
     #[must_use]
     pub fn moved_to(&self) -> Option<&Position> {
@@ -500,8 +506,10 @@ impl Batcher {
     }
 
     fn cut(&mut self, end: End) -> Batch {
-        let log = std::mem::take(&mut self.log);
-        let mut arena = std::mem::take(&mut self.arena);
+        // the next batch is likely to be as large, and memory that is not filled is none
+        let (changes, bytes) = (self.log.len().min(self.limits.changes), self.arena.len().min(self.limits.bytes));
+        let log = std::mem::replace(&mut self.log, Vec::with_capacity(changes));
+        let mut arena = std::mem::replace(&mut self.arena, Arena::with_capacity(bytes));
         let plan = |table: usize| self.converters[table].plan();
         let tables = merge::Tables {
             keyed: &|table| plan(table).has_key(),
@@ -525,6 +533,12 @@ impl Batcher {
         }
     }
 
+    /// Whether the transaction is none of the table's business: in its exact copy already, or left out.
+    fn covers(&self, table: usize) -> bool {
+        let mode = &self.modes[table];
+        mode.left_out || mode.copied_at.as_ref().is_some_and(|at| self.start < *at)
+    }
+
     fn mark(&self) -> Mark {
         Mark {
             log: self.log.len(),
@@ -543,11 +557,6 @@ impl Batcher {
         self.aside_bytes -= self.aside.drain(mark.aside..).map(|aside| aside.bytes()).sum::<usize>();
         self.changes = mark.changes;
     }
-}
-
-/// Whether the transaction is in the table's exact copy already.
-fn transaction_covers(transaction: &Option<OpenTransaction>, table: usize) -> bool {
-    transaction.as_ref().is_some_and(|transaction| transaction.covered[table])
 }
 
 #[cfg(test)]

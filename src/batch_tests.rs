@@ -44,7 +44,7 @@ fn a_sliced_transaction_that_has_committed_is_not_rolled_back_with_the_next() {
     assert!(batcher.must_slice() && batcher.cut_before_transaction().is_none());
     assert_eq!((batcher.cut_slice().end, batcher.sliced), (End::Open, true));
     insert(&mut batcher, 2);
-    batcher.commit(position(100), 0);
+    batcher.commit(&position(100), 0);
     // the source crashed inside of the next one
     assert!(batcher.begin(&start(100)).is_none());
     insert(&mut batcher, 3);
@@ -71,7 +71,7 @@ fn a_row_that_refers_to_itself_goes_before_its_cascade() {
     batcher.begin(&start(4));
     let images = RowImages { before: vec![ValueRef::Int(1), ValueRef::Int(1)], after: Vec::new() };
     batcher.row(0, Op::Delete, &images, true, Instant::now()).unwrap();
-    batcher.commit(position(100), 0);
+    batcher.commit(&position(100), 0);
     let batch = batcher.cut_at_commit().unwrap();
     let [segment] = &batch.segments[..] else { panic!("{:?}", batch.segments) };
     assert_eq!((segment.tables[0].deletes.len(), segment.cascades.len()), (1, 1));
@@ -82,15 +82,15 @@ fn what_was_committed_before_an_open_transaction_can_be_cut_alone() {
     let mut batcher = batcher(vec![node("a")]);
     batcher.begin(&start(4));
     insert(&mut batcher, 1);
-    batcher.commit(position(100), 0);
+    batcher.commit(&position(100), 0);
     batcher.begin(&start(100));
     insert(&mut batcher, 2);
-    batcher.advance(position(100)); // a statement inside of the transaction
+    batcher.advance(&position(100)); // a statement inside of the transaction
     assert!(batcher.cut_at_commit().is_none());
     let batch = batcher.cut_before_transaction().unwrap();
     assert_eq!((rows(&batch), batch.end), (1, End::Commit { position: position(100), committed_at: Some(0) }));
     assert_eq!(rows(&batcher.cut_slice()), 1);
-    batcher.advance(position(100));
+    batcher.advance(&position(100));
     assert!(batcher.cut_before_transaction().is_none(), "the slice must not be committed before its transaction is");
 }
 
@@ -105,7 +105,7 @@ fn updated(tables: Vec<TableSchema>, catching_up: bool, images: &RowImages<'_>) 
     batcher.modes[0].catching_up = catching_up;
     batcher.begin(&start(4));
     batcher.row(0, Op::Update, images, true, Instant::now())?;
-    batcher.commit(position(100), 0);
+    batcher.commit(&position(100), 0);
     Ok(batcher.cut_at_commit().unwrap())
 }
 

@@ -117,6 +117,17 @@ pub const COPY_ANEW: &str = "SET GLOBAL binlog_row_image = 'FULL'; reconnect the
                              then copy anew: `sirenia reset --yes` and `sirenia run`";
 
 impl<'a> RowImages<'a> {
+    /// The same buffers without their values, for rows of other bytes.
+    #[must_use]
+    pub fn emptied<'b>(self) -> RowImages<'b> {
+        // collecting into a vector of the same layout keeps the memory
+        let emptied = |mut image: Vec<ValueRef<'a>>| {
+            image.clear();
+            image.into_iter().map(|_| ValueRef::Absent).collect()
+        };
+        RowImages { before: emptied(self.before), after: emptied(self.after) }
+    }
+
     /// Makes partial images as whole as the log and the schema allow: what the after image leaves out is as it was before,
     /// and in a new row what the column's definition says. What stays [`ValueRef::Absent`] was not changed.
     ///

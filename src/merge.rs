@@ -108,6 +108,7 @@ fn merge_within<'a>(
 ) -> Vec<Segment> {
     let mut segments = Vec::new();
     let mut open = OpenSegment::new(arena);
+    open.expected = expected(log);
     for change in log {
         match *change {
             Change::Cascade { edge, old, new } => open.cascade(graph, edge, old, new),
@@ -128,8 +129,30 @@ fn merge_within<'a>(
     segments
 }
 
+/// How many changes the tables have, by table, if all are in one segment.
+fn expected(log: &[Change]) -> Vec<usize> {
+    let mut expected = Vec::new();
+    for change in log {
+        let table = match *change {
+            Change::Cascade { .. } => return Vec::new(),
+            Change::Put { table, .. }
+            | Change::Remove { table, .. }
+            | Change::Patch { table, .. }
+            | Change::Add { table, .. }
+            | Change::Subtract { table, .. } => table,
+        };
+        if expected.len() <= table {
+            expected.resize(table + 1, 0);
+        }
+        expected[table] += 1;
+    }
+    expected
+}
+
 struct OpenSegment<'a> {
     arena: &'a Arena,
+    /// Changes to come by table, if that is known.
+    expected: Vec<usize>,
     /// Which entry of `tables` a table has.
     index: HashMap<usize, usize, FixedState>,
     tables: Vec<OpenTable<'a>>,
@@ -143,6 +166,7 @@ impl<'a> OpenSegment<'a> {
     fn new(arena: &'a Arena) -> Self {
         Self {
             arena,
+            expected: Vec::new(),
             index: HashMap::default(),
             tables: Vec::new(),
             cascades: Vec::new(),
@@ -153,7 +177,8 @@ impl<'a> OpenSegment<'a> {
 
     fn change(&mut self, table: usize, change: Change, tables: &Tables<'_>) {
         let at = *self.index.entry(table).or_insert_with(|| {
-            self.tables.push(OpenTable::new(self.arena, table, tables));
+            let expected = self.expected.get(table).copied().unwrap_or(0);
+            self.tables.push(OpenTable::new(self.arena, table, expected, tables));
             self.tables.len() - 1
         });
         self.tables[at].change(change);

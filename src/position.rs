@@ -10,13 +10,29 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A place between two transactions of the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Binlog file and offset of the next event.
     pub binlog: BinlogOffset,
     /// What has been executed up to here; none where the server has no GTIDs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gtid: Option<GtidSet>,
+}
+
+impl Clone for Position {
+    fn clone(&self) -> Self {
+        Self { binlog: self.binlog.clone(), gtid: self.gtid.clone() }
+    }
+
+    /// Without allocating, where the sources are the same: this happens at every commit.
+    fn clone_from(&mut self, other: &Self) {
+        self.binlog.clone_from(&other.binlog);
+        match (&mut self.gtid, &other.gtid) {
+            (Some(GtidSet::MySql(own)), Some(GtidSet::MySql(other))) => own.clone_from(other),
+            (Some(GtidSet::MariaDb(own)), Some(GtidSet::MariaDb(other))) => own.clone_from(other),
+            (own, other) => own.clone_from(other),
+        }
+    }
 }
 
 impl fmt::Display for Position {
@@ -30,7 +46,7 @@ impl fmt::Display for Position {
 }
 
 /// A binlog file and a byte offset in it. Ordered by the file's number, then the offset.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BinlogOffset {
     /// File name as `SHOW BINARY LOGS` prints it, e.g. `binlog.000042`.
     pub file: String,
@@ -51,6 +67,17 @@ impl BinlogOffset {
     }
 }
 
+impl Clone for BinlogOffset {
+    fn clone(&self) -> Self {
+        Self { file: self.file.clone(), offset: self.offset }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.file.clone_from(&other.file);
+        self.offset = other.offset;
+    }
+}
+
 impl PartialOrd for BinlogOffset {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
@@ -59,6 +86,9 @@ impl PartialOrd for BinlogOffset {
 
 impl Ord for BinlogOffset {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        if self.file == other.file {
+            return self.offset.cmp(&other.offset); // nearly always
+        }
         (self.file_number(), &self.file, self.offset).cmp(&(other.file_number(), &other.file, other.offset))
     }
 }
@@ -178,9 +208,25 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 }
 
 /// MySQL's GTID set: for each source the executed numbers as disjoint, sorted, half-open intervals.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub struct MySqlGtidSet {
     sources: BTreeMap<GtidSource, Vec<(u64, u64)>>,
+}
+
+impl Clone for MySqlGtidSet {
+    fn clone(&self) -> Self {
+        Self { sources: self.sources.clone() }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        if !self.sources.keys().eq(other.sources.keys()) {
+            self.sources = other.sources.clone();
+            return;
+        }
+        for (own, other) in self.sources.values_mut().zip(other.sources.values()) {
+            own.clone_from(other);
+        }
+    }
 }
 
 impl MySqlGtidSet {
@@ -287,9 +333,25 @@ impl fmt::Display for MySqlGtidSet {
 }
 
 /// MariaDB's GTID position: the last transaction of each replication domain.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub struct MariaDbGtidPosition {
     domains: BTreeMap<u32, (u32, u64)>,
+}
+
+impl Clone for MariaDbGtidPosition {
+    fn clone(&self) -> Self {
+        Self { domains: self.domains.clone() }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        if !self.domains.keys().eq(other.domains.keys()) {
+            self.domains = other.domains.clone();
+            return;
+        }
+        for (own, other) in self.domains.values_mut().zip(other.domains.values()) {
+            *own = *other;
+        }
+    }
 }
 
 impl MariaDbGtidPosition {
@@ -401,6 +463,22 @@ mod tests {
     fn files_are_ordered_by_number_beyond_six_digits() {
         assert!(BinlogOffset::new("b.999999", 9) < BinlogOffset::new("b.1000000", 4));
         assert!(BinlogOffset::new("b.000001", 9) < BinlogOffset::new("b.000001", 10));
+    }
+
+    #[test]
+    fn a_position_copied_over_another_is_equal_to_it() {
+        let at = |offset, gtid: Option<GtidSet>| Position { binlog: BinlogOffset::new("b.000001", offset), gtid };
+        let maria = |text: &str| Some(GtidSet::MariaDb(text.parse().unwrap()));
+        let sets = [None, maria("0-1-100"), maria("0-2-101"), maria("0-1-100,7-2-5"), maria("8-1-1")];
+        let more = ["", ":1-3", ":1-3:5", ":tag:7"].map(|text| Some(GtidSet::MySql(mysql(&format!("{A}{text}")))));
+        let all: Vec<_> = sets.into_iter().chain(more).zip(4..).map(|(set, offset)| at(offset, set)).collect();
+        for from in &all {
+            for to in &all {
+                let mut copy = to.clone();
+                copy.clone_from(from);
+                assert_eq!(copy, *from);
+            }
+        }
     }
 
     #[test]

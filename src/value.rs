@@ -96,6 +96,12 @@ impl Decimal {
         Some(out)
     }
 
+    /// The number whose text the caller has made, `len` bytes of it.
+    pub(crate) fn of_made(text: [u8; Self::MAX], len: usize) -> Option<Self> {
+        debug_assert!(text.get(..len).is_none_or(|text| Self::from_text(text).is_some()));
+        (len <= Self::MAX).then_some(Self { len: len as u8, text })
+    }
+
     /// The ASCII text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,6 +1,7 @@
 //! All integration tests, one binary. Real servers, started and removed by each test.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod allocations;
 mod architecture;
 mod cases;
 mod cutover;

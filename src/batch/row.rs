@@ -4,7 +4,7 @@
 //! partial image lacks and is needed here is an error: the key, a column that a row filter tests, a column that a
 //! foreign key refers to.
 
-use super::{Batcher, Change, transaction_covers};
+use super::{Batcher, Change};
 use crate::change::{COPY_ANEW, Op, RowImages, not_in_the_image};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ident::TableName;
@@ -28,6 +28,12 @@ impl Batcher {
             if after {
                 self.log.push(Change::Add { table, tuple: converter.tuple(&images.after, arena)? });
             }
+            return Ok(());
+        }
+        let same = before && after && converter.is_same_key(&images.before, &images.after);
+        if after && (!before || same && converter.is_whole(&images.after)) {
+            let (tuple, key) = converter.keyed_tuple(&images.after, arena)?;
+            self.log.push(Change::Put { table, key, tuple, fresh: !before });
             return Ok(());
         }
         let old = if before { Some(converter.key(&images.before, arena)?) } else { None };
@@ -64,7 +70,7 @@ impl Batcher {
         for number in graph.edges_of(table) {
             let edge = graph.edge(*number);
             let action = if op == Op::Delete { edge.on_delete } else { edge.on_update };
-            if action == Action::Restrict || transaction_covers(&self.transaction, edge.child) {
+            if action == Action::Restrict || self.covers(edge.child) {
                 continue;
             }
             let columns = &edge.parent_source_columns;

@@ -32,92 +32,104 @@ pub(super) fn read_words(reader: &mut Reader<'_>, precision: u8, scale: u8) -> O
     if precision == 0 || precision > 81 || scale > precision {
         return None;
     }
-    let stored = reader.bytes(size(precision, scale))?;
-    let mut copy = [0; MAX_BYTES];
-    let bytes = copy.get_mut(..stored.len())?;
-    bytes.copy_from_slice(stored);
-    let negative = *bytes.first()? & 0x80 == 0;
-    bytes[0] ^= 0x80;
-    if negative {
-        bytes.iter_mut().for_each(|byte| *byte = !*byte);
-    }
-    let mut groups = Groups { reader: Reader::new(bytes), text: Text { bytes: [0; Decimal::MAX], len: 1 }, zero: true };
+    let stored = reader.bytes(size(precision, scale)).filter(|stored| stored.len() <= MAX_BYTES)?;
+    let negative = stored.first()? & 0x80 == 0;
+    let mut groups = Groups { stored: Reader::new(stored), negative, first: true, zero: true };
+    let mut text = Text { bytes: [0; Decimal::MAX], start: usize::from(negative), len: usize::from(negative) };
+    text.bytes[0] = b'-'; // what follows is written over it if the number is not negative
     let whole = precision - scale;
-    groups.group(whole % 9)?;
-    groups.text.trim_leading_zeros();
+    text.leading(groups.next(whole % 9)?)?;
     for _ in 0..whole / 9 {
-        groups.group(9)?;
-        groups.text.trim_leading_zeros();
+        match groups.next(9)? {
+            value if text.is_empty() => text.leading(value)?,
+            value => text.digits(9, value)?,
+        }
+    }
+    if text.is_empty() {
+        text.push(b'0')?;
     }
     if scale > 0 {
-        groups.text.push(b'.');
+        text.push(b'.')?;
         for _ in 0..scale / 9 {
-            groups.group(9)?;
+            text.digits(9, groups.next(9)?)?;
         }
-        groups.group(scale % 9)?;
+        text.digits(scale % 9, groups.next(scale % 9)?)?;
     }
-    Decimal::from_text(groups.text.finish(negative && !groups.zero))
+    text.finish(negative && !groups.zero)
 }
 
-/// Turns groups of digits into text.
+/// The groups of digits, as they are stored.
 struct Groups<'a> {
-    reader: Reader<'a>,
-    text: Text,
+    stored: Reader<'a>,
+    /// All bytes are inverted.
+    negative: bool,
+    /// The next byte has the sign's bit.
+    first: bool,
     zero: bool,
 }
 
 impl Groups<'_> {
-    fn group(&mut self, digits: u8) -> Option<()> {
-        let digits = usize::from(digits);
-        let mut value = self.reader.uint_be(BYTES[digits])? as u32;
-        if value >= LIMIT[digits] {
-            return None;
+    fn next(&mut self, digits: u8) -> Option<u32> {
+        let bytes = BYTES[usize::from(digits)];
+        if bytes == 0 {
+            return Some(0);
+        }
+        let mut value = self.stored.uint_be(bytes)? as u32;
+        if std::mem::take(&mut self.first) {
+            value ^= 0x80 << (8 * (bytes - 1));
+        }
+        if self.negative {
+            value ^= u32::MAX >> (32 - 8 * bytes);
         }
         self.zero &= value == 0;
-        let target = self.text.grow(digits)?;
-        for digit in target.iter_mut().rev() {
+        (value < LIMIT[usize::from(digits)]).then_some(value)
+    }
+}
+
+/// The text being written, from `start` on; before it there is room for the sign of a negative number.
+struct Text {
+    bytes: [u8; Decimal::MAX],
+    start: usize,
+    len: usize,
+}
+
+impl Text {
+    fn is_empty(&self) -> bool {
+        self.len == self.start
+    }
+
+    fn grow(&mut self, by: usize) -> Option<&mut [u8]> {
+        let from = self.len;
+        self.len += by;
+        // one is kept for the sign, whether there is one or not
+        if self.len - self.start >= Decimal::MAX { None } else { self.bytes.get_mut(from..self.len) }
+    }
+
+    fn push(&mut self, byte: u8) -> Option<()> {
+        self.grow(1)?[0] = byte;
+        Some(())
+    }
+
+    /// The first digits, without zeros before them: nothing of 0.
+    fn leading(&mut self, value: u32) -> Option<()> {
+        self.digits(value.checked_ilog10().map_or(0, |log| log as u8 + 1), value)
+    }
+
+    fn digits(&mut self, digits: u8, mut value: u32) -> Option<()> {
+        for digit in self.grow(usize::from(digits))?.iter_mut().rev() {
             *digit = b'0' + (value % 10) as u8;
             value /= 10;
         }
         Some(())
     }
-}
 
-/// The text being written; its first byte is kept for the sign.
-struct Text {
-    bytes: [u8; Decimal::MAX],
-    len: usize,
-}
-
-impl Text {
-    fn grow(&mut self, by: usize) -> Option<&mut [u8]> {
-        let start = self.len;
-        self.len += by;
-        self.bytes.get_mut(start..self.len)
-    }
-
-    fn push(&mut self, byte: u8) {
-        if let Some(target) = self.grow(1) {
-            target[0] = byte;
+    fn finish(mut self, negative: bool) -> Option<Decimal> {
+        // zero has no sign
+        if !negative && self.start > 0 {
+            self.bytes.copy_within(self.start..self.len, 0);
+            self.len -= self.start;
         }
-    }
-
-    /// Leaves at least one digit.
-    fn trim_leading_zeros(&mut self) {
-        let digits = self.bytes.get(1..self.len).unwrap_or_default();
-        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-        if zeros == digits.len() {
-            self.bytes[1] = b'0';
-            self.len = 2;
-        } else if zeros > 0 {
-            self.bytes.copy_within(1 + zeros..self.len, 1);
-            self.len -= zeros;
-        }
-    }
-
-    fn finish(&mut self, negative: bool) -> &[u8] {
-        self.bytes[0] = b'-';
-        self.bytes.get(usize::from(!negative)..self.len).unwrap_or_default()
+        Decimal::of_made(self.bytes, self.len)
     }
 }
 

@@ -9,6 +9,7 @@
 //! group's GTID or BEGIN. Then the caller gets `Rollback`, except where a `Begin` comes at once: **a `Begin` while a group
 //! is open means that the open one was rolled back.** The name of a group is added to the executed set only at its end.
 
+use super::boundary::{Begin, BoundaryRef};
 use super::event::{self, EventHeader, Frame, types};
 use super::gtid::{self, Gtid};
 use super::plan::TablePlan;
@@ -30,9 +31,20 @@ pub enum Decoded<'a> {
     /// Nothing.
     Nothing,
     /// Everything but rows.
-    Boundary(Boundary),
+    Boundary(BoundaryRef<'a>),
     /// Changed rows of a replicated table.
     Rows(RowsChange<'a>),
+}
+
+/// What an event without rows means. What it would have to copy of the decoder's state is lent at the end.
+#[derive(Debug)]
+enum Told {
+    Nothing,
+    /// The group at `start` begins.
+    Begin,
+    /// The group has committed, at that time.
+    Commit(u32),
+    Other(Boundary),
 }
 
 /// Where in a group the next event stands.
@@ -62,6 +74,8 @@ pub(super) struct EventDecoder {
     group: Group,
     /// Where the group that is announced or open starts: none of its events can lie before.
     start: u64,
+    /// The same with its file, as of the last begin.
+    begun: BinlogOffset,
     gtid: Option<Gtid>,
     /// Whether the executed set holds the announced group already: a stream that starts by offset sends it again.
     repeated: bool,
@@ -84,6 +98,7 @@ impl EventDecoder {
             plans: tables.iter().map(|_| None).collect(),
             tables,
             ids: HashMap::new(),
+            begun: start.binlog.clone(),
             tracker: Tracker::new(start),
             group: Group::Outside,
             start: 0,
@@ -110,6 +125,10 @@ impl EventDecoder {
 
     pub fn position(&self) -> Position {
         self.tracker.position().clone()
+    }
+
+    pub fn position_ref(&self) -> &Position {
+        self.tracker.position()
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -165,17 +184,15 @@ impl EventDecoder {
 
     pub fn decode<'a>(&'a mut self, frame: Frame<'a>) -> Result<Decoded<'a>> {
         let header = frame.header;
-        match header.event_type {
-            types::ROTATE => return self.rotate(&frame),
-            types::FORMAT_DESCRIPTION => return self.format_description(&frame),
-            types::HEARTBEAT | types::HEARTBEAT_V2 => return self.heartbeat(&frame),
-            _ if self.in_payload => {}
-            _ => {
-                self.tracker.enter(&header, self.group != Group::Outside);
-                self.follows()?;
-            }
+        let of_group = !matches!(
+            header.event_type,
+            types::ROTATE | types::FORMAT_DESCRIPTION | types::HEARTBEAT | types::HEARTBEAT_V2
+        );
+        if of_group && !self.in_payload {
+            self.tracker.enter(&header, self.group != Group::Outside);
+            self.follows()?;
         }
-        match header.event_type {
+        let told = match header.event_type {
             types::WRITE_ROWS..=types::DELETE_ROWS | types::WRITE_ROWS_V1..=types::DELETE_ROWS_V1 => {
                 return self.rows(&frame);
             }
@@ -183,6 +200,27 @@ impl EventDecoder {
             types::WRITE_ROWS_COMPRESSED..=types::DELETE_ROWS_COMPRESSED_V2 if self.flavor == Flavor::MariaDb => {
                 return self.rows(&frame);
             }
+            _ => self.told(&frame)?,
+        };
+        Ok(match told {
+            Told::Nothing => Decoded::Nothing,
+            Told::Begin => {
+                Decoded::Boundary(BoundaryRef::Begin(Begin { start: &self.begun, gtid: self.gtid.as_ref() }))
+            }
+            Told::Commit(committed_at) => {
+                Decoded::Boundary(BoundaryRef::Commit { position: self.tracker.position(), committed_at })
+            }
+            Told::Other(boundary) => Decoded::Boundary(BoundaryRef::Other(boundary)),
+        })
+    }
+
+    /// Every event but rows.
+    fn told(&mut self, frame: &Frame<'_>) -> Result<Told> {
+        let header = frame.header;
+        match header.event_type {
+            types::ROTATE => return self.rotate(frame),
+            types::FORMAT_DESCRIPTION => return self.format_description(frame),
+            types::HEARTBEAT | types::HEARTBEAT_V2 => return self.heartbeat(frame),
             types::TABLE_MAP => self.table_map(frame.body)?,
             types::GTID | types::ANONYMOUS_GTID | types::GTID_TAGGED if self.flavor == Flavor::MySql => {
                 let gtid = gtid::mysql(header.event_type, frame.body).ok_or_else(|| self.damaged("GTID event"))?;
@@ -196,7 +234,7 @@ impl EventDecoder {
                 let query = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
                 return self.statement(&query, query.sql, header.timestamp);
             }
-            types::QUERY_COMPRESSED if self.flavor == Flavor::MariaDb => return self.compressed_query(&frame),
+            types::QUERY_COMPRESSED if self.flavor == Flavor::MariaDb => return self.compressed_query(frame),
             types::XID if self.in_transaction() => return Ok(self.commit(header.timestamp)),
             types::XA_PREPARE => {
                 let one_phase = event::xa_prepare(frame.body).ok_or_else(|| self.damaged("XA_PREPARE event"))?;
@@ -223,16 +261,16 @@ impl EventDecoder {
             | types::BINLOG_CHECKPOINT
             | types::GTID_LIST
             | types::START_ENCRYPTION => {}
-            _ => self.unsupported(&frame)?,
+            _ => self.unsupported(frame)?,
         }
         if self.group == Group::Outside {
             self.tracker.settle();
         }
-        Ok(Decoded::Nothing)
+        Ok(Told::Nothing)
     }
 
     /// The next file. A real ROTATE ends its file; a made-up one says where the server starts to send.
-    fn rotate<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+    fn rotate(&mut self, frame: &Frame<'_>) -> Result<Told> {
         let (file, offset) = event::rotate(frame.body).ok_or_else(|| self.damaged("ROTATE event"))?;
         if frame.header.is_artificial() || frame.header.log_pos == 0 {
             if self.here().file != file {
@@ -244,7 +282,7 @@ impl EventDecoder {
             if self.group == Group::Outside && (position.gtid.is_some() || position.binlog.file != file) {
                 self.tracker.restart();
             }
-            return Ok(Decoded::Nothing);
+            return Ok(Told::Nothing);
         }
         self.tracker.switch(file, offset);
         Ok(self.cut())
@@ -252,7 +290,7 @@ impl EventDecoder {
 
     /// The head of a file. A real one inside a group means that the source crashed and will not finish the group; a
     /// made-up one opens a connection that starts in the middle of a file.
-    fn format_description<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+    fn format_description(&mut self, frame: &Frame<'_>) -> Result<Told> {
         const BINLOG_VERSION: u16 = 4;
         let (version, header_bytes) =
             event::format_description(frame.body).ok_or_else(|| self.damaged("format description"))?;
@@ -265,32 +303,32 @@ impl EventDecoder {
         }
         self.fingerprint = Some((file.clone(), frame.header.timestamp, frame.header.server_id));
         if frame.header.is_artificial() || frame.header.log_pos == 0 {
-            return Ok(Decoded::Nothing);
+            return Ok(Told::Nothing);
         }
         self.tracker.enter(&frame.header, false);
         Ok(self.cut())
     }
 
     /// Ends a group without its GTID, as far as there is one, and makes this the position.
-    fn cut<'a>(&mut self) -> Decoded<'a> {
+    fn cut(&mut self) -> Told {
         self.gtid = None;
         let open = self.in_transaction();
         self.finish();
-        if open { Decoded::Boundary(Boundary::Rollback) } else { Decoded::Nothing }
+        if open { Told::Other(Boundary::Rollback) } else { Told::Nothing }
     }
 
-    fn heartbeat<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+    fn heartbeat(&mut self, frame: &Frame<'_>) -> Result<Told> {
         let (file, offset) = event::heartbeat(frame.header.event_type, frame.body)
             .ok_or_else(|| corrupt(format!("damaged heartbeat after {}", self.tracker.here())))?;
         if self.group != Group::Outside {
-            return Ok(Decoded::Nothing);
+            return Ok(Told::Nothing);
         }
         self.tracker.heard(file, frame.header.log_pos, offset);
-        Ok(Decoded::Boundary(Boundary::Heartbeat { position: self.position() }))
+        Ok(Told::Other(Boundary::Heartbeat { position: self.position() }))
     }
 
     /// A GTID event: a new group, in MariaDB already begun.
-    fn announce<'a>(&mut self, gtid: Gtid, begins: bool) -> Decoded<'a> {
+    fn announce(&mut self, gtid: Gtid, begins: bool) -> Told {
         let cut = self.in_transaction();
         self.start = self.tracker.here().offset;
         self.group = Group::Announced(self.start);
@@ -305,23 +343,23 @@ impl EventDecoder {
         if begins {
             self.begin()
         } else if cut {
-            Decoded::Boundary(Boundary::Rollback)
+            Told::Other(Boundary::Rollback)
         } else {
-            Decoded::Nothing
+            Told::Nothing
         }
     }
 
-    fn begin<'a>(&mut self) -> Decoded<'a> {
-        let mut start = self.tracker.here().clone();
+    fn begin(&mut self) -> Told {
+        self.begun.clone_from(self.tracker.here());
         match self.group {
-            Group::Announced(offset) => start.offset = offset,
+            Group::Announced(offset) => self.begun.offset = offset,
             // without a GTID event before it, this group has no name; an open one was cut
             Group::Outside | Group::Open => (self.gtid, self.repeated) = (None, false),
         }
-        (self.group, self.start) = (Group::Open, start.offset);
+        (self.group, self.start) = (Group::Open, self.begun.offset);
         self.changed = false;
         self.ids.clear();
-        Decoded::Boundary(Boundary::Begin { start, gtid: self.gtid.as_ref().and_then(Gtid::name) })
+        Told::Begin
     }
 
     /// Refuses an event whose header has it lie before its own group: a commit would stand before its begin.
@@ -340,16 +378,16 @@ impl EventDecoder {
         self.ids.clear();
     }
 
-    fn commit<'a>(&mut self, committed_at: u32) -> Decoded<'a> {
+    fn commit(&mut self, committed_at: u32) -> Told {
         self.finish();
-        Decoded::Boundary(Boundary::Commit { position: self.position(), committed_at })
+        Told::Commit(committed_at)
     }
 
     /// The end of an XA transaction's rows: committed in one phase, or waiting for XA COMMIT, which comes without rows.
-    fn prepared<'a>(&mut self, one_phase: bool, timestamp: u32) -> Result<Decoded<'a>> {
+    fn prepared(&mut self, one_phase: bool, timestamp: u32) -> Result<Told> {
         if !self.in_transaction() {
             self.finish();
-            return Ok(Decoded::Nothing);
+            return Ok(Told::Nothing);
         }
         if self.changed && !one_phase {
             return Err(Error::new(
@@ -366,7 +404,7 @@ impl EventDecoder {
     }
 
     /// MariaDB packs the text only.
-    fn compressed_query<'a>(&mut self, frame: &Frame<'_>) -> Result<Decoded<'a>> {
+    fn compressed_query(&mut self, frame: &Frame<'_>) -> Result<Told> {
         let query = event::query(frame.body, false).ok_or_else(|| self.damaged("Query event"))?;
         self.buffers.clear();
         let mut sql = std::mem::take(&mut self.buffers.event);
@@ -378,7 +416,7 @@ impl EventDecoder {
     }
 
     /// What a Query event says; `sql` is its text, unpacked.
-    fn statement<'a>(&mut self, query: &event::Query<'_>, sql: &[u8], timestamp: u32) -> Result<Decoded<'a>> {
+    fn statement(&mut self, query: &event::Query<'_>, sql: &[u8], timestamp: u32) -> Result<Told> {
         let (database, sql) = (text(query.database), text(sql));
         let open = self.in_transaction();
         match query::classify(&sql) {
@@ -386,25 +424,25 @@ impl EventDecoder {
             Statement::Commit | Statement::XaCommit if open => return Ok(self.commit(timestamp)),
             Statement::Rollback | Statement::XaRollback if open => {
                 self.finish();
-                return Ok(Decoded::Boundary(Boundary::Rollback));
+                return Ok(Told::Other(Boundary::Rollback));
             }
             Statement::XaPrepare if open => return self.prepared(false, timestamp),
-            Statement::Savepoint(name) if open => return Ok(Decoded::Boundary(Boundary::Savepoint(name))),
-            Statement::RollbackTo(name) if open => return Ok(Decoded::Boundary(Boundary::RollbackTo(name))),
+            Statement::Savepoint(name) if open => return Ok(Told::Other(Boundary::Savepoint(name))),
+            Statement::RollbackTo(name) if open => return Ok(Told::Other(Boundary::RollbackTo(name))),
             Statement::Ddl => return Ok(self.ddl(database.into_owned(), sql.into_owned(), query.sql_mode)),
             Statement::Dml(keyword) => self.refuse_statement(keyword, &database, &sql)?,
             // stands in the place of another event, and is no statement
-            Statement::Empty if self.group != Group::Outside => return Ok(Decoded::Nothing),
+            Statement::Empty if self.group != Group::Outside => return Ok(Told::Nothing),
             _ => {}
         }
         if !open {
             self.finish();
         }
-        Ok(Decoded::Nothing)
+        Ok(Told::Nothing)
     }
 
     /// A DDL statement. It is a group of its own, except for CREATE TABLE … SELECT, which stands in the group of its rows.
-    fn ddl<'a>(&mut self, database: String, sql: String, sql_mode: u64) -> Decoded<'a> {
+    fn ddl(&mut self, database: String, sql: String, sql_mode: u64) -> Told {
         let mut binlog = self.tracker.here().clone();
         // inside a transaction it is read again with it, from its beginning
         if self.group != Group::Outside {
@@ -415,9 +453,9 @@ impl EventDecoder {
             self.finish();
         }
         if self.repeated {
-            return Decoded::Nothing;
+            return Told::Nothing;
         }
-        Decoded::Boundary(Boundary::Ddl(DdlStatement { database, sql, position, sql_mode }))
+        Told::Other(Boundary::Ddl(DdlStatement { database, sql, position, sql_mode }))
     }
 
     fn table_map(&mut self, body: &[u8]) -> Result<()> {

@@ -69,7 +69,7 @@ impl Stream {
 fn words(decoded: Decoded<'_>) -> Result<String> {
     match decoded {
         Decoded::Nothing => Ok(String::new()),
-        Decoded::Boundary(boundary) => Ok(match boundary {
+        Decoded::Boundary(boundary) => Ok(match boundary.into_owned() {
             Boundary::Begin { start, .. } => format!("begin at {start}"),
             Boundary::Commit { position, .. } => format!("commit at {position}"),
             Boundary::Heartbeat { position } => format!("heartbeat at {}", position.binlog),

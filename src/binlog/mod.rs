@@ -17,6 +17,7 @@
 //!
 //! Formats: `libs/mysql/binlog/event/` and `sql/log_event.cc` of MySQL, `sql/log_event.h` of MariaDB.
 
+mod boundary;
 mod decimal;
 mod decoder;
 mod event;
@@ -38,6 +39,7 @@ mod tracker;
 mod unpack;
 
 pub use crate::ddl::{Affects, affects};
+pub use boundary::{Begin, BoundaryRef};
 pub use decoder::Decoded;
 pub use event::{EventHeader, Frame, has_checksum, is_artificial_rotate, logs_checksums};
 pub use query::{Statement, classify};

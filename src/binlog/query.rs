@@ -49,6 +49,12 @@ const DML: [&str; 11] =
 /// Tells what a statement is.
 #[must_use]
 pub fn classify(sql: &str) -> Statement {
+    // what MySQL writes for each transaction
+    match sql {
+        "BEGIN" => return Statement::Begin,
+        "COMMIT" => return Statement::Commit,
+        _ => {}
+    }
     let mut words = Tokens::new(sql).filter(|token| *token != Some(Token::Sign('(')));
     let mut next = || words.next().flatten();
     let Some(first) = next() else {

@@ -57,17 +57,26 @@ impl<'a> Reader<'a> {
     /// An unsigned integer of 1…8 bytes.
     #[inline]
     pub fn uint(&mut self, len: usize) -> Option<u64> {
-        let mut wide = [0; 8];
-        wide.get_mut(..len)?.copy_from_slice(self.bytes(len)?);
-        Some(u64::from_le_bytes(wide))
+        // a copy whose length is not known when it is compiled costs more than all else
+        match len {
+            1 => self.u8().map(u64::from),
+            2 => self.u16().map(u64::from),
+            3 => self.array().map(|[a, b, c]| u64::from(u32::from_le_bytes([a, b, c, 0]))),
+            4 => self.u32().map(u64::from),
+            8 => self.u64(),
+            _ => {
+                let mut wide = [0; 8];
+                wide.get_mut(..len)?.copy_from_slice(self.bytes(len)?);
+                Some(u64::from_le_bytes(wide))
+            }
+        }
     }
 
     /// An unsigned big-endian integer of 0…8 bytes.
     #[inline]
     pub fn uint_be(&mut self, len: usize) -> Option<u64> {
-        let mut wide = [0; 8];
-        wide.get_mut(8usize.checked_sub(len)?..)?.copy_from_slice(self.bytes(len)?);
-        Some(u64::from_be_bytes(wide))
+        8usize.checked_sub(len)?;
+        Some(self.bytes(len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
     /// A length-encoded integer of the client protocol (`net_field_length_ll`); NULL (251) is none.

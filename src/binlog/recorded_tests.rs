@@ -59,7 +59,7 @@ impl Recorded {
     fn take(&mut self, decoded: Decoded<'_>, schemas: &[Arc<TableSchema>]) -> Result<()> {
         match decoded {
             Decoded::Nothing => {}
-            Decoded::Boundary(boundary) => self.boundaries.push(boundary),
+            Decoded::Boundary(boundary) => self.boundaries.push(boundary.into_owned()),
             Decoded::Rows(mut change) => {
                 self.checks_off += usize::from(!change.foreign_key_checks);
                 let mut images = RowImages::default();

@@ -217,16 +217,18 @@ impl<'a> RowsChange<'a> {
     /// # Errors
     /// `Corrupt` when the bytes end inside a row or hold what no server writes; names table, column and position.
     pub fn next_row(&mut self, images: &mut RowImages<'a>) -> Result<bool> {
-        images.before.clear();
-        images.after.clear();
         if self.rows.is_empty() && !std::mem::take(&mut self.bare) {
+            images.before.clear();
+            images.after.clear();
             return Ok(false);
         }
-        if self.op != Op::Insert {
-            self.image(self.before, &mut images.before)?;
+        match self.op {
+            Op::Insert => images.before.clear(),
+            _ => self.image(self.before, &mut images.before)?,
         }
-        if self.op != Op::Delete {
-            self.image(self.after, &mut images.after)?;
+        match self.op {
+            Op::Delete => images.after.clear(),
+            _ => self.image(self.after, &mut images.after)?,
         }
         Ok(true)
     }
@@ -251,32 +253,34 @@ impl<'a> RowsChange<'a> {
 
     fn image(&mut self, image: Image<'a>, values: &mut Vec<ValueRef<'a>>) -> Result<()> {
         let Some(nulls) = self.rows.bytes(image.columns.div_ceil(8)) else { return Err(self.damaged(None)) };
-        values.reserve(image.plans.len());
+        // values are written where they stay: most of them are much smaller than the largest
+        values.resize(image.plans.len(), ValueRef::Absent);
         if image.is_partial() {
             return self.partial_image(image, nulls, values);
         }
-        for (i, column) in image.plans.iter().enumerate() {
-            let value = if bit(nulls, i) { Some(ValueRef::Null) } else { read_value(&mut self.rows, *column) };
-            match value {
-                Some(value) => values.push(value),
-                None => return Err(self.damaged(Some(i))),
+        for (i, (column, value)) in image.plans.iter().zip(values).enumerate() {
+            if bit(nulls, i) {
+                *value = ValueRef::Null;
+            } else if read_value(&mut self.rows, *column, value).is_none() {
+                return Err(self.damaged(Some(i)));
             }
         }
         Ok(())
     }
 
-    fn partial_image(&mut self, image: Image<'a>, nulls: &'a [u8], values: &mut Vec<ValueRef<'a>>) -> Result<()> {
+    fn partial_image(&mut self, image: Image<'a>, nulls: &'a [u8], values: &mut [ValueRef<'a>]) -> Result<()> {
         let mut carried = 0;
-        for (i, column) in image.plans.iter().enumerate() {
+        for (i, (column, value)) in image.plans.iter().zip(values).enumerate() {
             if !bit(image.present, i) {
-                values.push(ValueRef::Absent);
+                *value = ValueRef::Absent;
                 continue;
             }
-            let value = if bit(nulls, carried) { Some(ValueRef::Null) } else { read_value(&mut self.rows, *column) };
+            let null = bit(nulls, carried);
             carried += 1;
-            match value {
-                Some(value) => values.push(value),
-                None => return Err(self.damaged(Some(i))),
+            if null {
+                *value = ValueRef::Null;
+            } else if read_value(&mut self.rows, *column, value).is_none() {
+                return Err(self.damaged(Some(i)));
             }
         }
         Ok(())
@@ -316,10 +320,10 @@ pub(super) fn bit(bitmap: &[u8], index: usize) -> bool {
     bitmap.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }
 
-/// Reads one value that is not NULL.
+/// Reads one value that is not NULL. None when the bytes end or are no such value; then `value` means nothing.
 #[inline]
-pub(super) fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan) -> Option<ValueRef<'a>> {
-    Some(match column {
+pub(super) fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan, value: &mut ValueRef<'a>) -> Option<()> {
+    *value = match column {
         ColumnPlan::Int(4) => ValueRef::Int(i64::from(rows.u32()? as i32)),
         ColumnPlan::Int(8) => ValueRef::Int(rows.u64()? as i64),
         ColumnPlan::Int(bytes) => {
@@ -360,5 +364,6 @@ pub(super) fn read_value<'a>(rows: &mut Reader<'a>, column: ColumnPlan) -> Optio
             len => ValueRef::Bytes(rows.bytes(usize::try_from(len).ok()?)?),
         },
         ColumnPlan::Compressed(_) => return None,
-    })
+    };
+    Some(())
 }

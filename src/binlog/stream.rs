@@ -43,6 +43,12 @@ impl Decoder {
         self.events.position()
     }
 
+    /// The same, lent.
+    #[must_use]
+    pub fn position_ref(&self) -> &Position {
+        self.events.position_ref()
+    }
+
     /// Whether a group is open: begun and neither committed nor rolled back.
     #[must_use]
     pub fn in_transaction(&self) -> bool {

@@ -11,6 +11,7 @@ use super::json_diff;
 use super::plan::ColumnPlan;
 use super::reader::Reader;
 use super::rows::{Image, bit, read_value};
+use crate::value::ValueRef;
 
 /// What a buffer may hold on to between two events.
 const KEEP: usize = 16 << 20;
@@ -150,7 +151,7 @@ fn values<'a>(
 
 fn copy(rows: &mut Reader<'_>, plan: ColumnPlan, out: &mut Vec<u8>) -> Option<()> {
     let from = rows.rest();
-    read_value(rows, plan)?;
+    read_value(rows, plan, &mut ValueRef::Absent)?;
     out.extend_from_slice(&from[..from.len() - rows.rest().len()]);
     Some(())
 }

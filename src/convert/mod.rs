@@ -72,6 +72,12 @@ impl Arena {
         Self { bytes: bytes.to_vec() }
     }
 
+    /// An arena that holds so many bytes before it grows.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// The bytes of a span.
     #[must_use]
     pub fn get(&self, span: Span) -> &[u8] {

@@ -29,6 +29,8 @@ pub struct Converter {
     carried: Vec<usize>,
     /// Source positions of the key's columns.
     key: Vec<usize>,
+    /// How many fields of a tuple stand before the key's, if those stand side by side in the key's order.
+    key_behind: Option<usize>,
     filters: Vec<Filter>,
     /// Source positions of the columns that the patch in hand changes.
     changed: Vec<usize>,
@@ -96,8 +98,10 @@ impl Converter {
         if carried.iter().any(|source| *source >= fields.len()) || carried.len() > usize::from(u16::MAX >> 1) {
             return Err(misfit());
         }
+        let first = plan.key.first().copied();
         Ok(Self {
             key: key.ok_or_else(misfit)?,
+            key_behind: first.filter(|first| plan.key.iter().copied().eq(*first..first + plan.key.len())),
             carried,
             filters,
             changed: Vec::new(),
@@ -204,6 +208,41 @@ impl Converter {
         let span = self.table.append(&self.carried, row, &mut self.scratch, Some(&mut self.tally), arena, start);
         self.end_row(span.is_ok(), row);
         span
+    }
+
+    /// The row's tuple and its key, for which nothing is converted twice: where the key's fields stand side by side in the
+    /// tuple, it is that part of it.
+    ///
+    /// # Errors
+    /// As [`Converter::key`], else as [`Converter::tuple`].
+    pub fn keyed_tuple(&mut self, row: &[ValueRef<'_>], arena: &mut Arena) -> Result<(Span, Span)> {
+        let start = arena.bytes.len();
+        let Some(behind) = self.key_behind else {
+            let key = self.key(row, arena)?;
+            return Ok((self.tuple(row, arena)?, key));
+        };
+        let tuple = match self.tuple(row, arena) {
+            Ok(tuple) => tuple,
+            Err(error) => {
+                self.key(row, arena)?;
+                arena.truncate(start);
+                return Err(error);
+            }
+        };
+        let mut fields = copy::Fields::of_tuple(arena.get(tuple)).map(<[u8]>::len);
+        let from = tuple.start + 2 + fields.by_ref().take(behind).sum::<usize>();
+        let to = from + fields.take(self.key.len()).sum::<usize>();
+        Ok((tuple, Span { start: from, end: to }))
+    }
+
+    /// Whether both rows surely have the same key: its values are the same and so are the bytes that they become.
+    #[must_use]
+    pub fn is_same_key(&self, before: &[ValueRef<'_>], after: &[ValueRef<'_>]) -> bool {
+        self.key.iter().all(|column| match (before.get(*column), after.get(*column)) {
+            // floats that are equal may differ in their bits
+            (Some(ValueRef::Absent | ValueRef::Float(_) | ValueRef::Double(_)), _) | (None, _) => false,
+            (before, after) => before == after,
+        })
     }
 
     /// Keeps what was changed in the row in hand, if it is carried.

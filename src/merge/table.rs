@@ -42,14 +42,15 @@ enum Holds {
 }
 
 impl<'a> OpenTable<'a> {
-    pub(super) fn new(arena: &'a Arena, table: usize, tables: &Tables<'_>) -> Self {
+    /// For so many changes, more or less.
+    pub(super) fn new(arena: &'a Arena, table: usize, changes: usize, tables: &Tables<'_>) -> Self {
         Self {
             arena,
             table,
             keyed: (tables.keyed)(table),
             catching_up: (tables.catching_up)(table),
-            index: HashMap::default(),
-            rows: Vec::new(),
+            index: HashMap::with_capacity_and_hasher(changes, FixedState::default()),
+            rows: Vec::with_capacity(changes),
             patches: Vec::new(),
         }
     }
@@ -107,6 +108,11 @@ impl<'a> OpenTable<'a> {
         if !patches.is_empty() {
             let origin = |row: &Row| if let Holds::RowOf(key) = row.holds { Some(arena.get(key)) } else { None };
             kept.extend(rows.iter().filter_map(origin));
+        }
+        if keyed {
+            // of a row that was there and still is, both
+            changes.deletes.reserve(rows.len());
+            changes.inserts.reserve(rows.len());
         }
         for row in rows {
             if !keyed {

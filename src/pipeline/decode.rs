@@ -6,9 +6,9 @@
 //! (latency). Stops by itself at the first commit at or behind `until`. Never blocks a tokio worker.
 
 use crate::batch::{Batch, Batcher};
-use crate::binlog::{Decoded, Decoder};
+use crate::binlog::{BoundaryRef, Decoded, Decoder};
 use crate::change::{Boundary, DdlStatement, RowImages};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::{BinlogOffset, Position};
 use crate::source::transport::RawEvent;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
@@ -151,6 +151,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
     pub fn run(mut self) -> Result<Ended> {
         let frames = self.frames.frames.clone();
         let mut last_cut = self.now;
+        let mut images = RowImages::default();
         loop {
             let events = match frames.try_recv() {
                 Ok(events) => events,
@@ -187,7 +188,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
             };
             self.now = Instant::now();
             for event in &events {
-                match self.event(event) {
+                match self.event(event, &mut images) {
                     Ok(Step::On) => {}
                     Ok(Step::Closed) => return Ok(Ended::Closed),
                     Ok(Step::Ddl(stop)) => {
@@ -198,6 +199,9 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                         self.hand_on_committed();
                         return Err(error);
                     }
+                }
+                if self.decoder.in_transaction() {
+                    continue;
                 }
                 let reached = self.has_reached();
                 if reached || self.batcher.is_full(self.now) {
@@ -216,13 +220,14 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
         }
     }
 
+    /// Whether the last commit is at or behind `until`.
     fn has_reached(&self) -> bool {
         let (Some(until), Some(position)) = (&self.until, self.batcher.moved_to()) else { return false };
-        position.binlog >= *until && !self.decoder.in_transaction()
+        position.binlog >= *until
     }
 
     /// Decodes one event, and those inside it, into the batcher.
-    fn event(&mut self, event: &RawEvent) -> Result<Step> {
+    fn event(&mut self, event: &RawEvent, buffers: &mut RowImages<'static>) -> Result<Step> {
         let frame = event.frame()?;
         let mut inside = false;
         loop {
@@ -235,7 +240,7 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                     let (table, op, checks, at) = (rows.table, rows.op, rows.foreign_key_checks, rows.at());
                     let (partial, lossy) = (rows.is_partial(), self.lossy_replace);
                     let schema = self.batcher.schema(table);
-                    let mut images = RowImages::default();
+                    let mut images = std::mem::take(buffers).emptied();
                     let now = self.now;
                     while rows.next_row(&mut images)? {
                         if partial {
@@ -243,8 +248,19 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                         }
                         self.batcher.row(table, op, &images, checks, now).map_err(|error| error.at(at))?;
                     }
+                    *buffers = images.emptied();
                 }
-                Some(Decoded::Boundary(boundary)) => {
+                Some(Decoded::Boundary(BoundaryRef::Begin(begin))) => {
+                    if let Some(rollback) = self.batcher.begin(begin.start)
+                        && !self.send(rollback)
+                    {
+                        return Ok(Step::Closed);
+                    }
+                }
+                Some(Decoded::Boundary(BoundaryRef::Commit { position, committed_at })) => {
+                    self.batcher.commit(position, committed_at);
+                }
+                Some(Decoded::Boundary(BoundaryRef::Other(boundary))) => {
                     let step = self.boundary(boundary)?;
                     if !matches!(step, Step::On) {
                         return Ok(step);
@@ -263,17 +279,12 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
 
     fn boundary(&mut self, boundary: Boundary) -> Result<Step> {
         match boundary {
-            Boundary::Begin { start, .. } => {
-                if let Some(rollback) = self.batcher.begin(&start) {
-                    return Ok(self.hand_on(rollback));
-                }
-            }
-            Boundary::Commit { position, committed_at } => {
-                self.batcher.commit(position, committed_at);
+            Boundary::Begin { .. } | Boundary::Commit { .. } => {
+                return Err(Error::new(ErrorKind::Bug, "a transaction's boundary that was not lent"));
             }
             Boundary::Rollback => {
                 let rollback = self.batcher.rollback();
-                self.batcher.advance(self.decoder.position());
+                self.batcher.advance(self.decoder.position_ref());
                 if let Some(rollback) = rollback {
                     return Ok(self.hand_on(rollback));
                 }
@@ -286,9 +297,9 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                     let behind = (!inside).then(|| self.decoder.position());
                     return Ok(Step::Ddl(Box::new(DdlStop { statement, behind })));
                 }
-                self.batcher.advance(self.decoder.position());
+                self.batcher.advance(self.decoder.position_ref());
             }
-            Boundary::Heartbeat { position } => self.batcher.advance(position),
+            Boundary::Heartbeat { position } => self.batcher.advance(&position),
         }
         Ok(Step::On)
     }

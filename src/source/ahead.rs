@@ -4,7 +4,7 @@
 //! are one; for all others the schema in between has to be told by the statements themselves. The log is read on its own
 //! connection and only once: the statements found are kept.
 
-use crate::binlog::{Decoded, Decoder};
+use crate::binlog::{BoundaryRef, Decoded, Decoder};
 use crate::change::Boundary;
 use crate::ddl::{self, Affects, Mode, Statement, affects};
 use crate::error::Result;
@@ -52,7 +52,7 @@ impl Ahead {
             let event = transport.next().await?;
             let mut decoded = Some(decoder.decode(event.frame()?)?);
             while let Some(found) = decoded {
-                if let Decoded::Boundary(Boundary::Ddl(statement)) = found {
+                if let Decoded::Boundary(BoundaryRef::Other(Boundary::Ddl(statement))) = found {
                     if let Ok(Statement::SetDatabase { database, .. }) =
                         ddl::parse(&statement.sql, Mode::from_bits(statement.sql_mode))
                     {

@@ -36,6 +36,12 @@ pub struct RawEvent {
 }
 
 impl RawEvent {
+    /// An event that comes from elsewhere than a server. `checksum`: whether its last four bytes are its CRC32.
+    #[must_use]
+    pub fn new(bytes: Bytes, checksum: bool) -> Self {
+        Self { bytes, checksum }
+    }
+
     /// Bytes of header, body and checksum.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -161,7 +167,7 @@ impl BinlogTransport {
             self.checksums = checksums.ok_or_else(|| corrupt("a binlog file begins with a damaged description"))?;
         }
         let checksum = if is_artificial_rotate(&bytes) { has_checksum(&bytes) } else { self.checksums };
-        Ok(RawEvent { bytes, checksum })
+        Ok(RawEvent::new(bytes, checksum))
     }
 
     /// Closes the connection.

@@ -332,7 +332,7 @@ fn logged<'a>(
     };
     let decoding = match decoded.map_err(guard::for_readers)? {
         None | Some(Decoded::Nothing) => Decoding::Nothing,
-        Some(Decoded::Boundary(boundary)) => Decoding::Boundary(boundary),
+        Some(Decoded::Boundary(boundary)) => Decoding::Boundary(boundary.into_owned()),
         Some(Decoded::Rows(rows)) => {
             let (table, op, foreign_key_checks) = (rows.table, rows.op, rows.foreign_key_checks);
             let head = ChangeHead { table, op, foreign_key_checks, at: rows.at().offset };

@@ -71,7 +71,10 @@ impl<'t> Watch<'t> {
         let mut rows = 0;
         match self.decoder.decode(frame)? {
             Decoded::Nothing => {}
-            Decoded::Boundary(boundary) => self.boundary(&boundary),
+            Decoded::Boundary(boundary) => {
+                let boundary = boundary.into_owned();
+                self.boundary(&boundary);
+            }
             Decoded::Rows(change) => rows += read(change, self.tables, most, see)?,
         }
         // a compressed transaction: its boundaries are handled when the decoder is free again
@@ -79,7 +82,7 @@ impl<'t> Watch<'t> {
             let boundary = match self.decoder.decode_inner(frame)? {
                 None => break,
                 Some(Decoded::Nothing) => continue,
-                Some(Decoded::Boundary(boundary)) => boundary,
+                Some(Decoded::Boundary(boundary)) => boundary.into_owned(),
                 Some(Decoded::Rows(change)) => {
                     rows += read(change, self.tables, most * UNPACKED, see)?;
                     continue;

@@ -205,3 +205,54 @@ fn too_long_follows_its_policy() {
         converter.take_changed(0, None).map(|value| (value.column, value.reason, value.policy)).collect();
     assert_eq!(changed, [(1, Reason::TooLong, Policy::Null)]);
 }
+
+/// `a int, b int, c varchar(8), d varchar(8)`, with that primary key.
+fn keyed_by(key: &[usize]) -> Converter {
+    let columns = [("a", int(4, false)), ("b", int(8, false)), ("c", varchar(8)), ("d", varchar(8))];
+    Converter::compile(planned(table("keyed", &columns).primary(key))).unwrap()
+}
+
+#[test]
+fn a_key_within_its_tuple_is_the_key() {
+    let row = [ValueRef::Int(7), ValueRef::Int(-9), ValueRef::Bytes(b"sea"), ValueRef::Bytes(b"")];
+    for (key, within) in
+        [(&[0][..], true), (&[3], true), (&[1, 2], true), (&[0, 1, 2, 3], true), (&[2, 1], false), (&[0, 2], false)]
+    {
+        let mut converter = keyed_by(key);
+        let mut arena = Arena::default();
+        let alone = converter.key(&row, &mut arena).unwrap();
+        let whole = converter.tuple(&row, &mut arena).unwrap();
+        let before = arena.len();
+        let (tuple, found) = converter.keyed_tuple(&row, &mut arena).unwrap();
+        assert_eq!((arena.get(found), arena.get(tuple)), (arena.get(alone), arena.get(whole)), "{key:?}");
+        assert_eq!(arena.len() == before + whole.len(), within, "{key:?}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_convert_is_told_before_the_rest() {
+    let mut converter = keyed_by(&[3]);
+    let mut arena = Arena::default();
+    let (good, bad) = (ValueRef::Bytes(b"sea"), ValueRef::Date(Date::default()));
+    let mut fails = |c, d| {
+        let error = converter.keyed_tuple(&[ValueRef::Int(7), ValueRef::Int(8), c, d], &mut arena).unwrap_err();
+        assert!(arena.is_empty());
+        error.message().to_owned()
+    };
+    assert!(fails(good, bad).contains("keyed.d"));
+    assert!(fails(bad, good).contains("keyed.c"));
+    assert!(fails(bad, bad).contains("keyed.d"));
+}
+
+#[test]
+fn only_values_that_become_the_same_bytes_are_the_same_key() {
+    let converter = keyed_by(&[0, 2]);
+    let row = |a, c| [a, ValueRef::Int(1), c, ValueRef::Bytes(b"")];
+    let sea = row(ValueRef::Int(7), ValueRef::Bytes(b"sea"));
+    assert!(converter.is_same_key(&sea, &[sea[0], ValueRef::Int(2), sea[2], ValueRef::Null]));
+    assert!(!converter.is_same_key(&sea, &row(ValueRef::Int(7), ValueRef::Bytes(b"Sea"))));
+    assert!(!converter.is_same_key(&sea, &row(ValueRef::Int(8), sea[2])));
+    for odd in [ValueRef::Absent, ValueRef::Double(0.0), ValueRef::Float(0.0)] {
+        assert!(!converter.is_same_key(&row(odd, sea[2]), &row(odd, sea[2])), "{odd:?}");
+    }
+}
