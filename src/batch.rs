@@ -442,12 +442,6 @@ impl Batcher {
         self.transaction.is_none() && !(self.log.is_empty() && self.aside.is_empty())
     }
 
-    /// When the first change since the last cut arrived.
-    #[must_use]
-    pub fn first_at(&self) -> Option<Instant> {
-        self.first_at
-    }
-
     /// The position up to which everything is committed, if it moved since the last cut.
     #[must_use]
     pub fn moved_to(&self) -> Option<&Position> {

@@ -1,16 +1,16 @@
 """What is measured. Each function is one comparison: it makes its data, runs the tools in turn on the same data and with the
 same servers, `runs` times over, and returns rows for the report."""
 
+import multiprocessing
 import os
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field
 
 import backlog
 from measure import median, of
 from tools import Chameleon, Clients, PgLoader, Sirenia
-from workloads import Workloads, single_rows
+from workloads import Workloads, single_rows, watch_rows
 
 
 @dataclass
@@ -215,39 +215,27 @@ class Bench:
             target.make("ours")
             ours = self.sirenia("tick", "ours")
             commit = self.durable_commit()
-            seen, done = [], threading.Event()
-
-            def watch():
-                with target.connect("ours") as conn, conn.cursor() as cursor:
-                    cursor.execute("PREPARE highest AS SELECT max(id) FROM ticks")
-                    last = 0
-                    while not done.is_set():
-                        cursor.execute("EXECUTE highest")
-                        highest, now = cursor.fetchone()[0] or 0, time.monotonic()
-                        if highest > last:
-                            seen.append((now, last + 1, highest))
-                            last = highest
-                        if highest >= per_second * seconds:
-                            break
-                        time.sleep(0.0003)
-
-            state = {}
+            seen, state = multiprocessing.Queue(), {}
 
             def until():
-                if "watcher" not in state:
-                    if not target.run("SELECT to_regclass('sirenia.checkpoint') IS NOT NULL", "ours")[0][0] or \
-                            not target.run("SELECT count(*) FROM sirenia.checkpoint WHERE phase = 'follow'", "ours")[0][0]:
-                        return False
-                    state["watcher"] = threading.Thread(target=watch)
-                    state["watcher"].start()
-                    time.sleep(0.5)
-                    state["sent"] = single_rows(source, "tick", per_second, per_second * seconds)
-                    state["watcher"].join(30)
-                    done.set()
+                following = target.run("SELECT to_regclass('sirenia.checkpoint') IS NOT NULL", "ours")[0][0] and \
+                    target.run("SELECT count(*) FROM sirenia.checkpoint WHERE phase = 'follow'", "ours")[0][0]
+                if not following:
+                    return False
+                watcher = multiprocessing.Process(target=watch_rows, args=(target, "ours", per_second * seconds, seen))
+                watcher.start()
+                time.sleep(0.5)
+                state["sent"] = single_rows(source, "tick", per_second, per_second * seconds)
+                state["seen"] = seen.get()
+                watcher.join()
                 return True
 
             took = self.timed("sirenia", ours.follow(), ours.environment, until)
-            delays = sorted(now - state["sent"][row] for now, first, last in seen for row in range(first, last + 1))
+            delays, last = [], 0
+            for moment, highest in state["seen"]:
+                delays += [moment - sent for sent in state["sent"][last:highest]]
+                last = highest
+            delays.sort()
             if len(delays) != per_second * seconds:
                 raise SystemExit(f"bench: error: {len(delays)} rows of {per_second * seconds} were seen")
             p50, p99 = delays[len(delays) // 2] * 1e3, delays[len(delays) * 99 // 100] * 1e3

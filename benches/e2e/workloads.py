@@ -76,15 +76,30 @@ class Workloads:
 
 
 def single_rows(source, database, per_second, rows):
-    """Single-row commits at a steady rate over one connection; the moment before each, by id."""
-    sent = {}
+    """Single-row commits at a steady rate over one connection; the moment before each is sent, in the order of the ids."""
+    sent = []
     with source.connect(database) as conn, conn.cursor() as cursor:
-        started = time.perf_counter()
+        started = time.monotonic()
         for number in range(1, rows + 1):
             due = started + number / per_second
-            while (now := time.perf_counter()) < due:
-                if due - now > 0.0005:
-                    time.sleep(due - now - 0.0004)
-            sent[number] = time.monotonic()
+            if (early := due - time.monotonic()) > 0:
+                time.sleep(early)
+            sent.append(time.monotonic())
             cursor.execute(f"INSERT INTO ticks VALUES ({number}, REPEAT('x', 100))")
     return sent
+
+
+def watch_rows(target, database, rows, seen):
+    """A process of its own, lest it waits for the other's turn: puts (moment, highest id that is seen) for every change."""
+    found, last, until = [], 0, time.monotonic() + 120
+    with target.connect(database) as conn, conn.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")  # else the plan is one for the empty table
+        cursor.execute("PREPARE highest AS SELECT max(id) FROM ticks")
+        while last < rows and time.monotonic() < until:
+            cursor.execute("EXECUTE highest")
+            highest = cursor.fetchone()[0] or 0
+            if highest > last:
+                found.append((time.monotonic(), highest))
+                last = highest
+            time.sleep(0.0002)
+    seen.put(found)

@@ -13,7 +13,7 @@ use sirenia::position::BinlogOffset;
 use sirenia::schema::Flavor;
 use sirenia::source::transport::RawEvent;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Events that wait to be decoded.
@@ -51,8 +51,10 @@ impl Whole {
     pub fn ready(&self) -> Ready {
         let (sender, frames) = frame_queue(1 << 30);
         let (batches, made) = mpsc::channel(1024);
-        for event in &self.events {
-            let sent = futures_util::FutureExt::now_or_never(sender.send(RawEvent::new(event.clone(), true)));
+        // about as many at a time as a connection gives
+        for block in self.events.chunks(256) {
+            let block = block.iter().map(|event| RawEvent::new(event.clone(), true)).collect();
+            let sent = futures_util::FutureExt::now_or_never(sender.send(block));
             assert_eq!(sent, Some(true), "there is room");
         }
         let converters = self.plans.iter().map(|plan| Converter::compile(Arc::clone(plan)).unwrap()).collect();
@@ -65,6 +67,8 @@ impl Whole {
             batcher: Batcher::new(converters, modes, Arc::clone(&self.graph), limits),
             frames,
             batches,
+            idle: crossbeam_channel::never(),
+            now: Instant::now(),
             until: Some(self.until.clone()),
             lossy_replace: false,
             concerns_us: (|_, _| false) as Concerns,

@@ -3,7 +3,7 @@
 use crate::cli::args::RunArgs;
 use crate::cli::progress;
 use crate::config::{Config, LogFormat};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http;
 use crate::pipeline;
 use crate::pipeline::shutdown::Shutdown;
@@ -26,10 +26,12 @@ pub async fn run(config: Config, args: &RunArgs) -> Result<u8> {
     let showing = tokio::spawn(progress::show(Arc::clone(&shared), plain, async move {
         let _ = finished.await;
     }));
-    let ran = pipeline::run(Arc::clone(&config), shared, args.once, shutdown).await;
+    // as a task: then it runs on the thread of the connections that it waits for, and each answer is a wake-up less
+    let running = tokio::spawn(pipeline::run(Arc::clone(&config), shared, args.once, shutdown));
+    let ran = running.await;
     drop(done);
     let _ = showing.await;
-    ran.map(|()| 0)
+    ran.map_err(|panic| Error::new(ErrorKind::Bug, "the pipeline panicked").with_source(panic))?.map(|()| 0)
 }
 
 /// Serves HTTP where the settings say. An address that cannot be listened on is a warning, not an end: the data's

@@ -22,7 +22,8 @@ pub use endpoint::{Endpoint, Tls};
 pub use raw::Raw;
 pub use resolved::{
     ApplySettings, BigintUnsigned, Bit1Type, Capture, Config, DdlSettings, EnumType, JsonType, LeaseSettings,
-    LogFormat, LogSettings, OnDrop, OnUnknown, SchemaChoices, SetType, SourceSettings, TimeType, TinyInt1, TypeChoices,
+    LogFormat, LogSettings, OnDrop, OnUnknown, SchemaChoices, SetType, SnapshotSettings, SourceSettings, TimeType,
+    TinyInt1, TypeChoices,
 };
 pub use units::ByteSize;
 

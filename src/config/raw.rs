@@ -59,6 +59,8 @@ pub struct Raw {
     pub mask: RawMask,
     /// `[apply]`
     pub apply: RawApply,
+    /// `[snapshot]`
+    pub snapshot: RawSnapshot,
     /// `[lease]`
     pub lease: RawLease,
     /// `[http]`
@@ -250,6 +252,22 @@ section! {
 }
 
 section! {
+    /// `[snapshot]`: how much a copy may ask of the source.
+    RawSnapshot {
+        /// Most rows read in a second.
+        rows_per_second: u64,
+        /// Most bytes of rows read in a second.
+        bytes_per_second: ByteSize,
+        /// The copy waits while more of the source's threads run.
+        max_threads_running: u64,
+        /// The copy waits while replication is further behind, in seconds.
+        max_replica_lag: u64,
+        /// Replicas of the source whose lag counts, as `host:port`; they are asked with the source's account.
+        replicas: Vec<String>,
+    }
+}
+
+section! {
     /// `[lease]`: who may write.
     RawLease {
         /// Seconds until a lease that is not renewed expires.
@@ -352,6 +370,7 @@ impl Raw {
         }
         self.mask.overlay(stronger.mask);
         self.apply.overlay(stronger.apply);
+        self.snapshot.overlay(stronger.snapshot);
         self.lease.overlay(stronger.lease);
         self.http.overlay(stronger.http);
         self.log.overlay(stronger.log);

@@ -2,7 +2,9 @@
 
 use crate::config::choice::choice;
 use crate::config::endpoint::{Endpoint, Side};
-use crate::config::raw::{Raw, RawApply, RawColumnRule, RawLease, RawLog, RawMask, RawQuarantine, RawRule};
+use crate::config::raw::{
+    Raw, RawApply, RawColumnRule, RawLease, RawLog, RawMask, RawQuarantine, RawRule, RawSnapshot,
+};
 use crate::config::secret_url;
 use crate::config::units::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +36,8 @@ pub struct Config {
     pub ddl: DdlSettings,
     /// Sizes.
     pub apply: ApplySettings,
+    /// How much a copy may ask of the source.
+    pub snapshot: SnapshotSettings,
     /// Who may write.
     pub lease: LeaseSettings,
     /// Where HTTP listens; none when it is off.
@@ -223,6 +227,21 @@ pub struct ApplySettings {
     pub readers: usize,
 }
 
+/// How much a copy may ask of the source; nothing is limited by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SnapshotSettings {
+    /// Most rows read in a second.
+    pub rows_per_second: Option<u64>,
+    /// Most bytes of rows read in a second.
+    pub bytes_per_second: Option<u64>,
+    /// The copy waits while more of the source's threads run.
+    pub max_threads_running: Option<u64>,
+    /// The copy waits while the source, or one of `replicas`, is further behind in replication, in seconds.
+    pub max_replica_lag: Option<u64>,
+    /// Host and port of replicas that are asked with the source's account.
+    pub replicas: Vec<(String, u16)>,
+}
+
 /// Who may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseSettings {
@@ -310,6 +329,7 @@ impl Config {
                 unknown: raw.ddl.unknown.unwrap_or(OnUnknown::Stop),
             },
             apply: apply(&raw.apply)?,
+            snapshot: snapshot(raw.snapshot)?,
             lease: lease(raw.lease)?,
             http,
             log,
@@ -476,6 +496,29 @@ fn apply(raw: &RawApply) -> Result<ApplySettings> {
         batch_bytes: size("batch_bytes", batch_bytes, 64 << 10, memory.0 / 2)?,
         batch_rows: number("batch_rows", raw.batch_rows.unwrap_or(20_000), 10_000_000)?,
         readers: number("readers", raw.readers.unwrap_or(2), 64)?,
+    })
+}
+
+fn snapshot(raw: RawSnapshot) -> Result<SnapshotSettings> {
+    for (name, rate) in
+        [("rows_per_second", raw.rows_per_second), ("bytes_per_second", raw.bytes_per_second.map(|size| size.0))]
+    {
+        if rate == Some(0) {
+            return Err(bad(format!("snapshot.{name} is 0")).with_hint("leave it out, and nothing is limited"));
+        }
+    }
+    let replica = |text: &String| {
+        let (host, port) = text.rsplit_once(':').unwrap_or((text, "3306"));
+        let port = port.parse().ok().filter(|_| !host.is_empty());
+        let wrong = || bad(format!("snapshot.replicas: {text} is no host:port"));
+        port.map(|port| (host.to_owned(), port)).ok_or_else(wrong)
+    };
+    Ok(SnapshotSettings {
+        rows_per_second: raw.rows_per_second,
+        bytes_per_second: raw.bytes_per_second.map(|size| size.0),
+        max_threads_running: raw.max_threads_running,
+        max_replica_lag: raw.max_replica_lag,
+        replicas: raw.replicas.unwrap_or_default().iter().map(replica).collect::<Result<_>>()?,
     })
 }
 

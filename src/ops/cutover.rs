@@ -117,6 +117,7 @@ pub async fn run(config: Arc<Config>, dry_run: bool, wait: Duration, shown: Arc<
         outcome.verify = Some(report);
     }
     if !dry_run && outcome.reasons.is_empty() {
+        cutover.take_statistics().await?;
         cutover.change(&goal, &mut outcome).await?;
     }
     outcome.go = outcome.reasons.is_empty();
@@ -178,6 +179,17 @@ async fn seize(config: &Config) -> Result<(LeaseKeeper, Connection)> {
 }
 
 impl Cutover {
+    /// The planner's statistics: the application's first statements are not to be planned without, and the server takes them by
+    /// itself only some time after a copy.
+    async fn take_statistics(&self) -> Result<()> {
+        for plans in self.plans.chunks(100) {
+            let tables: Vec<String> = plans.iter().map(|plan| plan.target.sql()).collect();
+            let sql = format!("ANALYZE {}", tables.join(", "));
+            self.target.batch_execute(&sql).await.map_err(|e| classify(e, "taking the planner's statistics"))?;
+        }
+        Ok(())
+    }
+
     /// What can be seen without changing anything. None when there is no use in looking further.
     async fn look(&mut self, wait: Duration, outcome: &mut Outcome) -> Result<Option<(BinlogOffset, Reconciled)>> {
         let pipeline = self.config.pipeline.clone();

@@ -4,6 +4,7 @@
 //! position here and creates tables and control rows, before a row is read.
 
 use super::state::{Context, identity_of, source_config, target_config};
+use super::throttle::Throttle;
 use crate::binlog::Decoder;
 use crate::config::{BigintUnsigned, Bit1Type, Config, EnumType, JsonType, SetType, TimeType, TinyInt1};
 use crate::convert::objects::ObjectOptions;
@@ -98,7 +99,9 @@ pub async fn prepare(config: Arc<Config>, shared: Arc<Shared>, epoch: i64) -> Re
     let facts = ServerFacts::read(&mut conn).await?;
     let server_id = replica_server_id(&config.pipeline, facts.server_id);
     let (catalog, plans, inside) = (Catalog::default(), Vec::new(), None);
-    let mut context = Context { config, shared, source, target, facts, catalog, plans, inside, epoch, server_id };
+    let throttle = Arc::new(Throttle::new(&config.snapshot));
+    let mut context =
+        Context { config, shared, source, target, facts, catalog, plans, inside, epoch, server_id, throttle };
     let mut client = context.connect_writer().await?;
     cutover::refuse(&*client, &context.config.pipeline).await?;
     let checkpoint = match checkpoint::load(&*client, &context.config.pipeline).await? {

@@ -10,6 +10,7 @@
 //! | [`ddl`] | a DDL statement in the stream: target, schema and checkpoint step over it together |
 //! | [`recopy`] | tables that are copied when the stream is under way |
 //! | [`lag`] | how far behind we are |
+//! | [`throttle`] | how much a copy asks of the source |
 //! | [`retry`], [`shutdown`] | waits between attempts; being asked to end |
 //!
 //! An attempt holds the lease, reads the checkpoint and goes on in its phase. Every error ends the attempt; those that
@@ -26,6 +27,7 @@ pub mod retry;
 pub mod shutdown;
 pub mod snapshot;
 pub mod state;
+pub mod throttle;
 
 use crate::batch::TableMode;
 use crate::config::Config;

@@ -9,6 +9,7 @@ mod work;
 use super::recopy::{alike, leave_out, pause};
 use super::shutdown::Shutdown;
 use super::state::Context;
+use super::throttle::Watch;
 use crate::convert::aside::{Entry, Operation};
 use crate::convert::image;
 use crate::convert::plan::TablePlan;
@@ -46,6 +47,7 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
     drop(client);
     let started = Instant::now();
     let queue = Queue::fill(context, &states).await?;
+    let _watch = Watch::begin(context);
     let mut readers = tokio::task::JoinSet::new();
     for _ in 0..context.config.apply.readers.min(queue.len()) {
         readers.spawn(reader(Arc::clone(context), queue.clone()));
@@ -253,6 +255,9 @@ async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWr
             progress_made(context, rows);
             context.count_sanitized(&totals);
             next = read?;
+            if let Some(chunk) = &next {
+                context.throttle.pass(chunk.rows.len() as u64, chunk.rows.bytes() as u64).await;
+            }
         }
     }
     if !range.of.range_done() {
@@ -297,6 +302,8 @@ pub async fn copy_view(
         let plan = &context.plans[*table];
         let mut converter = Converter::compile(Arc::clone(plan))?;
         let copy = target.table(plan).await?;
+        // not between the rows of one answer: a server that cannot send breaks off after a minute
+        context.throttle.pass(plan.source.estimated_rows, plan.source.estimated_bytes).await;
         let mut reader = ExactReader::open(view.connection(&plan.source), &plan.source).await?;
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {

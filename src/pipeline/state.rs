@@ -1,5 +1,6 @@
 //! What every part of a running pipeline shares: settings, addresses, the schema, the epoch.
 
+use super::throttle::Throttle;
 use crate::config::{self, Config, Endpoint};
 use crate::convert::plan::TablePlan;
 use crate::convert::sanitize::Total;
@@ -39,6 +40,8 @@ pub struct Context {
     pub epoch: i64,
     /// Our id as a replica of the source.
     pub server_id: u32,
+    /// What readers of a copy pass between two chunks.
+    pub throttle: Arc<Throttle>,
 }
 
 impl Context {
@@ -64,6 +67,7 @@ impl Context {
             inside,
             epoch: self.epoch,
             server_id: self.server_id,
+            throttle: Arc::clone(&self.throttle),
         }
     }
 

@@ -9,6 +9,7 @@
 //! | [`computed`] | generated columns that change without a word in the log |
 //! | [`row_image`] | what row images leave out, and what then cannot be replicated |
 //! | [`ahead`] | the DDL statements that the log holds ahead of the stream |
+//! | [`load`] | how busy it is |
 //! | [`standstill`] | whether it is read-only, and where it counts on |
 //! | [`probe`] | values that the target might not hold, counted |
 //! | [`catalog`] | the tables, read in a handful of queries |
@@ -31,6 +32,7 @@ mod computed;
 pub mod connect;
 #[cfg(test)]
 mod ddl_oracle_tests;
+pub mod load;
 pub mod preflight;
 pub mod probe;
 pub mod refusal;

@@ -144,13 +144,18 @@ fn names(row: &Row, column: usize) -> Vec<String> {
     list.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-async fn is_replica(conn: &mut Conn, facts: &ServerFacts) -> Result<bool> {
-    let statement = match facts.flavor {
+/// What the server tells of its own replication, a row for each of its sources.
+pub(super) async fn replica_status(conn: &mut Conn, facts: &ServerFacts) -> mysql_async::Result<Vec<Row>> {
+    conn.query(match facts.flavor {
         Flavor::MariaDb => "SHOW ALL SLAVES STATUS",
         Flavor::MySql if facts.version >= (8, 0, 22) => "SHOW REPLICA STATUS",
         Flavor::MySql => "SHOW SLAVE STATUS",
-    };
-    match conn.query::<Row, _>(statement).await {
+    })
+    .await
+}
+
+async fn is_replica(conn: &mut Conn, facts: &ServerFacts) -> Result<bool> {
+    match replica_status(conn, facts).await {
         Ok(rows) => Ok(!rows.is_empty()),
         Err(error) if is_denied(&error) => {
             // needs no privilege, but shows running replication only; and MariaDB alone has it

@@ -40,6 +40,9 @@ use tokio_postgres::types::{ToSql, Type};
 
 /// From this many rows on COPY is used, below it a pipelined INSERT for each: a COPY costs a round trip of its own.
 const COPY_FROM_ROWS: usize = 12;
+/// Rows are found by key. A plan that was made and kept while a table was small, or before anybody took statistics, must not
+/// scan it when it has grown; and where only a scan is left, its price must not have it compiled each time.
+const BY_INDEX: &str = "SET enable_seqscan = off; SET jit = off";
 /// Bytes of parameters that are sent before their results are waited for.
 const SENT_BYTES: usize = 4 << 20;
 
@@ -122,6 +125,7 @@ impl Writer {
         position: Position,
         most_quarantined: usize,
     ) -> Result<Self> {
+        client.batch_execute(BY_INDEX).await.map_err(|e| classify(e, "prepare the writer's session"))?;
         let books = Books::new(quarantine::load(&*client, pipeline, &plans).await?, most_quarantined);
         let advance = fence::prepare_advance(&*client).await?;
         let statements = plans.iter().map(|_| TableStatements::default()).collect();

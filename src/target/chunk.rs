@@ -115,7 +115,6 @@ impl ChunkWriter {
             // the catch-up already follows foreign keys, each time by a scan of the child otherwise
             indexes::create_reference_indexes(self.client(), plan).await?;
         }
-        indexes::analyze(self.client(), plan).await?;
         progress::set_state(self.client(), &self.pipeline, &plan.source.name, TableState::Copied).await
     }
 }

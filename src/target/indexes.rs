@@ -108,16 +108,6 @@ pub async fn create_reference_indexes<C: GenericClient + Sync>(client: &C, plan:
     Ok(())
 }
 
-/// Takes the planner's statistics of a table that was just filled. Without them statements that the stream prepares now
-/// would scan it, until autovacuum comes by.
-///
-/// # Errors
-/// As [`classify`] says.
-pub async fn analyze<C: GenericClient + Sync>(client: &C, plan: &TablePlan) -> Result<()> {
-    let doing = format!("taking the statistics of {}", plan.target);
-    client.batch_execute(&format!("ANALYZE {}", plan.target.sql())).await.map_err(on(&doing))
-}
-
 async fn create_index<C: GenericClient + Sync>(
     client: &C,
     plan: &TablePlan,
