@@ -76,8 +76,9 @@ class Workloads:
 
 
 def single_rows(source, database, per_second, rows):
-    """Single-row commits at a steady rate over one connection; the moment before each is sent, in the order of the ids."""
-    sent = []
+    """Single-row commits at a steady rate over one connection; the moments before each is sent and behind its
+    acknowledgement, in the order of the ids."""
+    sent, known = [], []
     with source.connect(database) as conn, conn.cursor() as cursor:
         started = time.monotonic()
         for number in range(1, rows + 1):
@@ -86,7 +87,8 @@ def single_rows(source, database, per_second, rows):
                 time.sleep(early)
             sent.append(time.monotonic())
             cursor.execute(f"INSERT INTO ticks VALUES ({number}, REPEAT('x', 100))")
-    return sent
+            known.append(time.monotonic())
+    return sent, known
 
 
 def watch_rows(target, database, rows, seen):

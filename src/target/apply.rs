@@ -10,6 +10,7 @@
 //! against ON CONFLICT it is the faster way, and unique values may be swapped between rows of one batch. After any error
 //! the connection must be dropped; the pipeline starts again from the checkpoint.
 
+mod at_once;
 mod broken_keys;
 mod careful;
 
@@ -109,6 +110,9 @@ struct TableStatements {
     delete: Option<Statement>,
     copy: Option<Statement>,
     insert: Option<Statement>,
+    /// `delete` and `insert` that fail unless they find or add what they are to.
+    sure_delete: Option<Statement>,
+    sure_insert: Option<Statement>,
 }
 
 impl Writer {
@@ -170,6 +174,9 @@ impl Writer {
             self.pending = Counts::default();
             self.sanitized.clear();
             return Ok(None);
+        }
+        if let Some(counts) = self.at_once(batch).await? {
+            return Ok(Some(counts));
         }
         self.pending.transactions += batch.transactions;
         self.pending.changes += batch.changes;
@@ -303,15 +310,8 @@ impl Writer {
                 }
             }
         }
-        let keyed_deletes: Vec<Vec<Raw>> = segment
-            .tables
-            .iter()
-            .map(|changes| {
-                let plan = &self.plans[changes.table];
-                let oids: Vec<u32> = plan.key.iter().map(|column| plan.columns[*column].ty.oids().0).collect();
-                copy::span_arrays(&oids, arena, changes.deletes.iter().map(|delete| delete.row))
-            })
-            .collect();
+        let keyed_deletes: Vec<Vec<Raw>> =
+            segment.tables.iter().map(|changes| deleted_keys(&self.plans[changes.table], changes, arena)).collect();
         let client = &self.client;
         let mut rows = 0;
         let mut sent = Sent { pending: Vec::new(), checks: Vec::new(), bytes: 0 };
@@ -339,9 +339,7 @@ impl Writer {
             }
             if let Some(insert) = statements.insert.as_ref().filter(|_| changes.inserts.len() < COPY_FROM_ROWS) {
                 for tuple in &changes.inserts {
-                    let fields: Vec<Option<Raw>> = Fields::of_tuple(arena.get(*tuple))
-                        .map(|field| copy::field_value(field).map(|value| Raw(value.to_vec())))
-                        .collect();
+                    let fields = fields(arena.get(*tuple));
                     let insert = statement(async move {
                         let parameters: Vec<&(dyn ToSql + Sync)> = fields.iter().map(|f| f as _).collect();
                         client.execute(insert, &parameters).await
@@ -415,16 +413,13 @@ impl Writer {
         if !changes.deletes.is_empty() && plan.has_key() && statements.delete.is_none() {
             statements.delete = Some(client.prepare(&delete_sql(&plan)).await.map_err(doing)?);
         }
-        let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
-        let target = plan.target.sql();
         if changes.inserts.len() >= COPY_FROM_ROWS && statements.copy.is_none() {
-            let copy = format!("COPY {target} ({names}) FROM STDIN BINARY");
+            let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
+            let copy = format!("COPY {} ({names}) FROM STDIN BINARY", plan.target.sql());
             statements.copy = Some(client.prepare(&copy).await.map_err(doing)?);
         }
         if !changes.inserts.is_empty() && changes.inserts.len() < COPY_FROM_ROWS && statements.insert.is_none() {
-            let places: Vec<String> = (1..=plan.columns.len()).map(|n| format!("${n}")).collect();
-            let insert = format!("INSERT INTO {target} ({names}) VALUES ({})", places.join(", "));
-            statements.insert = Some(client.prepare(&insert).await.map_err(doing)?);
+            statements.insert = Some(client.prepare(&insert_sql(&plan)).await.map_err(doing)?);
         }
         Ok(())
     }
@@ -451,6 +446,23 @@ fn delete_sql(plan: &TablePlan) -> String {
         names.join(", "),
         matches.join(" AND ")
     )
+}
+
+fn insert_sql(plan: &TablePlan) -> String {
+    let names = ident::postgres_list(plan.columns.iter().map(|column| column.name.as_str()));
+    let places: Vec<String> = (1..=plan.columns.len()).map(|n| format!("${n}")).collect();
+    format!("INSERT INTO {} ({names}) VALUES ({})", plan.target.sql(), places.join(", "))
+}
+
+/// The keys of the rows to remove, an array for each column of the key.
+fn deleted_keys(plan: &TablePlan, changes: &TableChanges, arena: &Arena) -> Vec<Raw> {
+    let oids: Vec<u32> = plan.key.iter().map(|column| plan.columns[*column].ty.oids().0).collect();
+    copy::span_arrays(&oids, arena, changes.deletes.iter().map(|delete| delete.row))
+}
+
+/// A tuple's fields as parameters.
+fn fields(tuple: &[u8]) -> Vec<Option<Raw>> {
+    Fields::of_tuple(tuple).map(|field| copy::field_value(field).map(|value| Raw(value.to_vec()))).collect()
 }
 
 fn rejected(error: tokio_postgres::Error, plan: &TablePlan) -> Error {

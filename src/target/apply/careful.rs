@@ -56,6 +56,11 @@ impl Books {
             || (!self.idle() && (0..batch.log.len()).any(|at| self.patches_known(batch, at)))
     }
 
+    /// Whether neither the batch nor any before it has set rows aside that are still there.
+    pub(super) fn are_closed(&self, batch: &Batch) -> bool {
+        batch.aside.is_empty() && self.pending.is_empty() && self.keys.iter().all(|keys| keys.is_empty())
+    }
+
     fn idle(&self) -> bool {
         self.keys.iter().chain(&self.noted).all(|keys| keys.is_empty())
     }
