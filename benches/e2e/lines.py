@@ -307,8 +307,8 @@ class Bench:
             with open(script, "w") as out:
                 out.write("set -euo pipefail\n" + Clients(self.servers, "lab", "clients").copy(self.as_text("lab"), post))
             runs["clients"].append(self.timed("clients", ["bash", script]))
-        there = target.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", "ours")[0][0]
-        copied = target.run("SELECT sum(rows_copied) FROM sirenia.snapshot_progress", "ours")[0][0]
+        names = [name for name, in target.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "ours")]
+        there, copied = len(names), sum(target.run(f'SELECT count(*) FROM "{name}"', "ours")[0][0] for name in names)
         report = Report(f"The lab's database: {there} tables, {copied:,} rows, all indexes and keys",
                         ["tool", "s", "Sirenia ÷ it", "CPU tool", "CPU source", "CPU target", "MiB"])
         for name, took in runs.items():

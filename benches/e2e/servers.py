@@ -92,7 +92,7 @@ class MariaDb(Server):
             return cursor.fetchall()
 
     def client(self, database, *more):
-        return ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(self.port), "-u", USER, f"-p{PASSWORD}", *more, database]
+        return ["mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-h", "127.0.0.1", "-P", str(self.port), "-u", USER, f"-p{PASSWORD}", *more, database]
 
     def url(self, database):
         return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
