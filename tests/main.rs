@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod allocations;
+mod apply;
 mod architecture;
 mod cases;
 mod cutover;
