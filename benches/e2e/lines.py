@@ -27,6 +27,20 @@ def ratio(value):
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
+def usage(took):
+    """The columns that every table ends in."""
+    return [f"{of(took, 'tool'):.2f}", f"{of(took, 'source'):.2f}", f"{of(took, 'target'):.2f}", f"{of(took, 'memory'):.0f}"]
+
+
+def fill(report, runs):
+    """A row for each tool, with how long Sirenia takes for one second of its."""
+    ours = of(runs["sirenia"], "seconds")
+    for name, took in runs.items():
+        if took:
+            seconds = of(took, "seconds")
+            report.rows.append([name, f"{seconds:.2f}", ratio(ours / seconds), *usage(took)])
+
+
 def same(target, databases, tables):
     """Whether all databases hold the same rows: a comparison of speed is none otherwise."""
     for table in tables:
@@ -98,11 +112,7 @@ class Bench:
             same(target, [("ours", "public"), ("loader", "sb"), ("chameleon", "replica")], names)
         report = Report(f"First copy of {rows:,} sysbench rows in {tables} tables, with all indexes",
                         ["tool", "s", "Sirenia ÷ it", "CPU tool", "CPU source", "CPU target", "MiB"])
-        first = of(runs["sirenia"], "seconds")
-        for name, took in runs.items():
-            if took:
-                report.rows.append([name, f"{of(took, 'seconds'):.2f}", ratio(first / of(took, "seconds")), f"{of(took, 'tool'):.2f}",
-                                    f"{of(took, 'source'):.2f}", f"{of(took, 'target'):.2f}", f"{of(took, 'memory'):.0f}"])
+        fill(report, runs)
         report.notes.append(f"Sirenia's CPU ÷ the clients': {ratio(of(runs['sirenia'], 'tool') / of(runs['clients'], 'tool'))}")
         return report
 
@@ -150,8 +160,7 @@ class Bench:
         rates = {name: median([count / run.seconds for (count, _, _), run in zip(counted, took)]) for name, took in runs.items() if took}
         for name, rate in rates.items():
             took = runs[name]
-            report.rows.append([name, f"{of(took, 'seconds'):.2f}", f"{rate:,.0f}", ratio(rates["sirenia"] / rate), f"{of(took, 'tool'):.2f}",
-                                f"{of(took, 'source'):.2f}", f"{of(took, 'target'):.2f}", f"{of(took, 'memory'):.0f}"])
+            report.rows.append([name, f"{of(took, 'seconds'):.2f}", f"{rate:,.0f}", ratio(rates["sirenia"] / rate), *usage(took)])
         report.notes += [
             f"{changes:,.0f} changes; the clients apply them in {median([b for _, b, _ in counted]):.0f} transactions, Sirenia in about "
             f"{median([made for _, _, made in counted]):.0f} (all of its sessions' counted)",
@@ -198,8 +207,8 @@ class Bench:
                         ["tool", "s", "rows/s", "Sirenia's rate ÷ its", "CPU tool", "CPU source", "CPU target", "MiB"])
         first = of(runs["sirenia"], "seconds")
         for name, took in runs.items():
-            report.rows.append([name, f"{of(took, 'seconds'):.2f}", f"{rows / of(took, 'seconds'):,.0f}", ratio(of(took, "seconds") / first),
-                                f"{of(took, 'tool'):.2f}", f"{of(took, 'source'):.2f}", f"{of(took, 'target'):.2f}", f"{of(took, 'memory'):.0f}"])
+            seconds = of(took, "seconds")
+            report.rows.append([name, f"{seconds:.2f}", f"{rows / seconds:,.0f}", ratio(seconds / first), *usage(took)])
         return report
 
     # ---- 6: latency -------------------------------------------------------------------------------------------------
@@ -311,9 +320,7 @@ class Bench:
         there, copied = len(names), sum(target.run(f'SELECT count(*) FROM "{name}"', "ours")[0][0] for name in names)
         report = Report(f"The lab's database: {there} tables, {copied:,} rows, all indexes and keys",
                         ["tool", "s", "Sirenia ÷ it", "CPU tool", "CPU source", "CPU target", "MiB"])
-        for name, took in runs.items():
-            report.rows.append([name, f"{of(took, 'seconds'):.2f}", ratio(of(runs["sirenia"], "seconds") / of(took, "seconds")),
-                                f"{of(took, 'tool'):.2f}", f"{of(took, 'source'):.2f}", f"{of(took, 'target'):.2f}", f"{of(took, 'memory'):.0f}"])
+        fill(report, runs)
         return report
 
     def as_text(self, database):
