@@ -111,13 +111,18 @@ pub async fn run(config: Arc<Config>, dry_run: bool, wait: Duration, shown: Arc<
     let mut cutover = Cutover { config, source, facts, target, plans, mark };
     let Some((goal, found)) = cutover.look(wait, &mut outcome).await? else { return Ok(outcome) };
     cutover.told(&found, &mut outcome);
+    if !dry_run
+        && outcome.reasons.is_empty()
+        && let Err(error) = cutover.take_statistics().await
+    {
+        outcome.notes.push(format!("the planner's statistics were not taken: {error}"));
+    }
     if dry_run || outcome.reasons.is_empty() {
         let report = verify::run(Arc::clone(&cutover.config), Options::default(), shown).await?;
         judge(&report, &mut outcome);
         outcome.verify = Some(report);
     }
     if !dry_run && outcome.reasons.is_empty() {
-        cutover.take_statistics().await?;
         cutover.change(&goal, &mut outcome).await?;
     }
     outcome.go = outcome.reasons.is_empty();

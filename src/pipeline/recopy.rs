@@ -9,8 +9,9 @@
 
 use super::bootstrap::plans_of;
 use super::ddl::is_left_out;
-use super::snapshot::{copy_view, is_as_planned};
+use super::snapshot::{copy_view, hold_back, is_as_planned};
 use super::state::Context;
+use super::throttle::Watch;
 use crate::convert::alter::{Alteration, alteration};
 use crate::convert::plan::TablePlan;
 use crate::convert::sanitize::Total;
@@ -346,6 +347,8 @@ async fn copy(context: &Context, now: &Catalog, waiting: &[TableName]) -> Result
         return Ok(None); // they are gone; the stream will come to that
     }
     let started = Instant::now();
+    let _watch = Watch::begin(context);
+    hold_back(context, there.iter().map(|at| &now.tables[*at])).await;
     let mut view = open_exact(&context.source, &context.facts, now, &there).await?;
     let position = view.position.clone();
     let tables: Vec<TableSchema> = there.iter().map(|at| now.tables[*at].clone()).collect();

@@ -17,6 +17,7 @@ use crate::convert::row::Converter;
 use crate::convert::sanitize::{self, Changed, Total};
 use crate::convert::{Arena, Span};
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::TableSchema;
 use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
 use crate::source::rows::{RowSession, Rows};
@@ -242,7 +243,7 @@ async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWr
             let (wrote, read) = tokio::join!(
                 async {
                     let Some(_leave) = range.of.chunk().await else { return Ok(None) };
-                    target.begin().await?;
+                    target.begin_chunk().await?;
                     let (rows, totals) = write(context, target, (table, &copy), &arena, encoded).await?;
                     let (last_key, done) = (chunk.last_key.as_deref(), chunk.last);
                     progress::save_chunk(client, pipeline, name, range.number, last_key, rows, done).await?;
@@ -274,6 +275,7 @@ async fn finish(context: &Context, target: &ChunkWriter, plan: &TablePlan) -> Re
 }
 
 async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -> Result<()> {
+    hold_back(context, tables.iter().map(|table| &*context.plans[*table].source)).await;
     let mut view = open_exact(&context.source, &context.facts, &context.catalog, tables).await?;
     if !is_as_planned(context, tables).await? {
         return Err(Error::new(ErrorKind::SourceUnavailable, "tables changed before they were copied"));
@@ -283,6 +285,13 @@ async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -
     target.commit().await?;
     context.count_sanitized(&totals);
     view.close().await
+}
+
+/// Waits until tables may be read whole: as long as reading them takes at the rate that is allowed. Before the view is open, since
+/// others wait for the locks that it may hold.
+pub async fn hold_back<'a>(context: &Context, tables: impl Iterator<Item = &'a TableSchema> + Clone) {
+    let rows = tables.clone().map(|table| table.estimated_rows).sum();
+    context.throttle.pass(rows, tables.map(|table| table.estimated_bytes).sum()).await;
 }
 
 /// Copies tables from a view, with its position, in the open transaction; the values that were changed to fit.
@@ -302,8 +311,6 @@ pub async fn copy_view(
         let plan = &context.plans[*table];
         let mut converter = Converter::compile(Arc::clone(plan))?;
         let copy = target.table(plan).await?;
-        // not between the rows of one answer: a server that cannot send breaks off after a minute
-        context.throttle.pass(plan.source.estimated_rows, plan.source.estimated_bytes).await;
         let mut reader = ExactReader::open(view.connection(&plan.source), &plan.source).await?;
         let mut copied = 0;
         while let Some(rows) = reader.next_batch().await? {

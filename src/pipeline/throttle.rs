@@ -5,7 +5,7 @@
 //! cannot be asked nothing is held back, and the log says so.
 
 use super::state::Context;
-use crate::config::SnapshotSettings;
+use crate::config::{Config, SnapshotSettings};
 use crate::error::Result;
 use crate::source::connect::{SourceConfig, connect};
 use crate::source::load::{replica_lag, threads_running};
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// How often the source is asked.
 const ASK: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Unused room is good for this long: a reader that waited for the target may catch up so much.
 const BURST: Duration = Duration::from_millis(500);
 
@@ -63,59 +65,90 @@ impl Throttle {
     }
 }
 
-/// Asks the source until dropped.
-pub struct Watch(Option<AbortHandle>);
+/// Asks the source until dropped; then nothing is held back any more.
+pub struct Watch(Option<(AbortHandle, Arc<Throttle>)>);
 
 impl Watch {
     /// Begins to ask, where a limit is set.
     #[must_use]
-    pub fn begin(context: &Arc<Context>) -> Self {
+    pub fn begin(context: &Context) -> Self {
         let settings = &context.config.snapshot;
         if settings.max_threads_running.is_none() && settings.max_replica_lag.is_none() {
             return Self(None);
         }
-        Self(Some(tokio::spawn(watch(Arc::clone(context))).abort_handle()))
+        let task = tokio::spawn(watch(Watched::of(context))).abort_handle();
+        Self(Some((task, Arc::clone(&context.throttle))))
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
+        if let Some((task, throttle)) = &self.0 {
             task.abort();
+            throttle.held.send_replace(false);
         }
     }
 }
 
-async fn watch(context: Arc<Context>) {
-    let mut told = None;
-    loop {
-        let (reason, failed) = match busy(&context).await {
-            Ok(reason) => (reason, None),
-            Err(error) => (None, Some(error)),
-        };
-        if let Some(error) = failed
-            && told.as_deref() != Some("failed")
-        {
-            tracing::warn!("the copy is not held back, since the source cannot be asked: {error}");
-            told = Some("failed".to_owned());
-        } else if let Some(reason) = &reason
-            && told.is_none()
-        {
-            tracing::info!("the copy waits: {reason}");
-            told = Some(reason.clone());
-        } else if reason.is_none() && told.as_deref().is_some_and(|told| told != "failed") {
-            tracing::info!("the copy goes on");
-            told = None;
+/// What there is to be asked.
+struct Watched {
+    config: Arc<Config>,
+    source: SourceConfig,
+    facts: ServerFacts,
+    throttle: Arc<Throttle>,
+}
+
+impl Watched {
+    fn of(context: &Context) -> Self {
+        Self {
+            config: Arc::clone(&context.config),
+            source: context.source.clone(),
+            facts: context.facts.clone(),
+            throttle: Arc::clone(&context.throttle),
         }
-        context.throttle.held.send_replace(reason.is_some());
+    }
+}
+
+/// What the log was told last.
+#[derive(PartialEq)]
+enum Told {
+    Nothing,
+    Waits,
+    CannotAsk,
+}
+
+async fn watch(watched: Watched) {
+    let mut told = Told::Nothing;
+    loop {
+        let asked = match tokio::time::timeout(PATIENCE, busy(&watched)).await {
+            Ok(asked) => asked.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        };
+        let (reason, now) = match asked {
+            Ok(None) => (None, Told::Nothing),
+            Ok(reason) => (reason, Told::Waits),
+            Err(cause) => {
+                if told != Told::CannotAsk {
+                    tracing::warn!(cause, "the copy is not held back, since the source cannot be asked");
+                }
+                (None, Told::CannotAsk)
+            }
+        };
+        match &reason {
+            Some(reason) if told != Told::Waits => tracing::info!("the copy waits: {reason}"),
+            None if told == Told::Waits => tracing::info!("the copy goes on"),
+            _ => {}
+        }
+        told = now;
+        watched.throttle.held.send_replace(reason.is_some());
         tokio::time::sleep(ASK).await;
     }
 }
 
 /// Why the copy has to wait, if it has to.
-async fn busy(context: &Context) -> Result<Option<String>> {
-    let settings = &context.config.snapshot;
-    let mut conn = connect(&context.source).await?;
+async fn busy(watched: &Watched) -> Result<Option<String>> {
+    let settings = &watched.config.snapshot;
+    let mut conn = connect(&watched.source).await?;
     let mut reason = None;
     if let Some(most) = settings.max_threads_running {
         let running = threads_running(&mut conn).await?;
@@ -124,11 +157,11 @@ async fn busy(context: &Context) -> Result<Option<String>> {
     if let Some(most) = settings.max_replica_lag
         && reason.is_none()
     {
-        let lag = replica_lag(&mut conn, &context.facts).await?;
+        let lag = replica_lag(&mut conn, &watched.facts).await?;
         reason = lag.filter(|lag| *lag > most).map(|lag| format!("the source is {lag} s behind its own source"));
         for (host, port) in &settings.replicas {
             if reason.is_none() {
-                reason = lag_of(&context.source, host, *port, most).await?;
+                reason = lag_of(&watched.source, host, *port, most).await?;
             }
         }
     }
@@ -179,7 +212,8 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!waiting.is_finished());
-        throttle.held.send_replace(false);
+        // as at the end of a copy, whatever the source does then
+        drop(Watch(Some((tokio::spawn(std::future::pending::<()>()).abort_handle(), throttle))));
         waiting.await.unwrap();
     }
 }

@@ -113,6 +113,8 @@ struct TableStatements {
     /// `delete` and `insert` that fail unless they find or add what they are to.
     sure_delete: Option<Statement>,
     sure_insert: Option<Statement>,
+    /// The server does not take those two.
+    unsure: bool,
 }
 
 impl Writer {

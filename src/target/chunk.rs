@@ -43,14 +43,19 @@ impl ChunkWriter {
     }
 
     /// Begins a transaction and fences it.
-    ///
-    /// Its COMMIT does not wait for the disk: should the target's machine fail, rows are lost only together with the progress
-    /// that tells of them, and they are read again. The checkpoint that ends the copy is waited for, and with it all before.
     pub async fn begin(&self) -> Result<()> {
-        self.client
-            .batch_execute("BEGIN; SET LOCAL synchronous_commit = off")
-            .await
-            .map_err(on("beginning a chunk"))?;
+        self.begin_by("BEGIN").await
+    }
+
+    /// [`begin`](Self::begin), but COMMIT will not wait for the disk: should the target fail, rows are lost only together with
+    /// the progress that tells of them, and they are read again. What says that a table is copied is waited for, and with it
+    /// all that was committed before.
+    pub async fn begin_chunk(&self) -> Result<()> {
+        self.begin_by("BEGIN; SET LOCAL synchronous_commit = off").await
+    }
+
+    async fn begin_by(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(on("beginning a chunk"))?;
         fence::fence(self.client(), &self.fence, &self.pipeline, self.epoch).await
     }
 

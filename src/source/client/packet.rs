@@ -17,6 +17,8 @@ const MAX_PACKET: usize = (1 << 30) + (1 << 16);
 const HEADER: usize = 4;
 /// A part of this length is followed by another.
 const FULL_PART: usize = 0xFF_FFFF;
+/// The first byte of a refusal.
+const ERR: u8 = 0xFF;
 /// Room for one read from the socket.
 const READ: usize = 128 << 10;
 
@@ -90,7 +92,9 @@ impl Packets {
         if self.buffer.len() < HEADER + length {
             return Ok(None);
         }
-        if sequence == self.sequence { Ok(Some(length)) } else { Err(disorder("packets out of order")) }
+        // a server that ends an idle connection says so unasked, in a packet numbered 0
+        let unasked = sequence == 0 && self.buffer.get(HEADER) == Some(&ERR);
+        if sequence == self.sequence || unasked { Ok(Some(length)) } else { Err(disorder("packets out of order")) }
     }
 
     /// The next packet's payload, if it has arrived whole.
@@ -206,6 +210,10 @@ mod tests {
         assert_eq!(packets.read().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let mut packets = arriving(part(7, b"x"), 64);
         assert_eq!(packets.read().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // a server that has ended the connection meanwhile says so by a packet that nobody asked for
+        let mut packets = arriving([part(0, b"ok"), part(0, b"\xffkilled")].concat(), 64);
+        packets.read().await.unwrap();
+        assert_eq!(packets.read().await.unwrap(), &b"\xffkilled"[..]);
     }
 
     #[tokio::test]

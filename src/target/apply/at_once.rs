@@ -6,7 +6,8 @@
 //! and turns the COMMIT into a rollback. Why it was refused is not asked here: the batch is applied again the long way.
 
 use super::{
-    COPY_FROM_ROWS, Counts, Pending, Writer, delete_sql, deleted_keys, fields, in_order, insert_sql, statement,
+    COPY_FROM_ROWS, Counts, Pending, TableStatements, Writer, delete_sql, deleted_keys, fields, in_order, insert_sql,
+    statement,
 };
 use crate::batch::{Batch, End};
 use crate::convert::plan::TablePlan;
@@ -38,7 +39,9 @@ impl Writer {
             return Ok(None);
         }
         for changes in &segment.tables {
-            self.prepare_sure(changes).await?;
+            if !self.prepare_sure(changes).await? {
+                return Ok(None);
+            }
         }
         let deletes: Vec<(Vec<Raw>, i64)> = segment
             .tables
@@ -84,25 +87,32 @@ impl Writer {
                 self.position = position.clone();
                 Ok(Some(counts))
             }
-            Err(error) if error.kind() == ErrorKind::TargetUnavailable => Err(error),
+            // a statement that the server has not refused may not have reached it, while the COMMIT has
+            Err(error) if error.code().is_none() || error.kind() == ErrorKind::TargetUnavailable => Err(error),
             Err(_) => Ok(None),
         }
     }
 
-    async fn prepare_sure(&mut self, changes: &TableChanges) -> Result<()> {
+    /// Prepares what the changes need; false for a table that does not take such statements (one with rules).
+    async fn prepare_sure(&mut self, changes: &TableChanges) -> Result<bool> {
         let plan = &self.plans[changes.table];
-        let statements = &mut self.statements[changes.table];
-        let doing = |e| classify(e, &format!("prepare statements for {}", plan.target));
-        if !changes.deletes.is_empty() && statements.sure_delete.is_none() {
-            let wanted = format!("${}", plan.key.len() + 1);
-            let delete = sure(&delete_sql(plan), &wanted);
-            statements.sure_delete = Some(self.client.prepare(&delete).await.map_err(doing)?);
+        let TableStatements { sure_delete, sure_insert, unsure, .. } = &mut self.statements[changes.table];
+        let wanted = format!("${}", plan.key.len() + 1);
+        let delete: Option<String> =
+            (!changes.deletes.is_empty() && sure_delete.is_none()).then(|| sure(&delete_sql(plan), &wanted));
+        let insert: Option<String> =
+            (!changes.inserts.is_empty() && sure_insert.is_none()).then(|| sure(&insert_sql(plan), "1"));
+        for (sql, statement) in [(delete, sure_delete), (insert, sure_insert)] {
+            let Some(sql) = sql.filter(|_| !*unsure) else { continue };
+            match self.client.prepare(&sql).await {
+                Ok(prepared) => *statement = Some(prepared),
+                Err(error) => match classify(error, &format!("prepare statements for {}", plan.target)) {
+                    error if error.kind() == ErrorKind::TargetUnavailable => return Err(error),
+                    _ => *unsure = true,
+                },
+            }
         }
-        if !changes.inserts.is_empty() && statements.sure_insert.is_none() {
-            let insert = sure(&insert_sql(plan), "1");
-            statements.sure_insert = Some(self.client.prepare(&insert).await.map_err(doing)?);
-        }
-        Ok(())
+        Ok(!*unsure)
     }
 }
 
