@@ -115,6 +115,22 @@ struct TableStatements {
     sure_insert: Option<Statement>,
     /// The server does not take those two.
     unsure: bool,
+    /// Changes of the table so far, and when the statements were prepared.
+    changes: usize,
+    prepared_at: usize,
+}
+
+impl TableStatements {
+    /// Takes changes into account. PostgreSQL keeps a statement's plan; one made for few rows (read all, join by hash) is ruinous
+    /// for many. So statements are prepared anew when the table has taken ten times the changes.
+    fn age(&mut self, changes: &TableChanges) {
+        const SMALL: usize = 100;
+        self.changes += changes.deletes.len() + changes.inserts.len();
+        if self.changes >= 10 * self.prepared_at.max(SMALL) {
+            let changes = self.changes;
+            *self = Self { changes, prepared_at: changes, unsure: self.unsure, ..Self::default() };
+        }
+    }
 }
 
 impl Writer {
@@ -280,6 +296,7 @@ impl Writer {
 
     async fn segment(&mut self, segment: &Segment, arena: &Arena) -> Result<()> {
         for changes in &segment.tables {
+            self.statements[changes.table].age(changes);
             self.prepare(changes, arena).await?;
         }
         self.changes_and_few_inserts(segment, arena).await?;

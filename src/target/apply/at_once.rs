@@ -39,6 +39,7 @@ impl Writer {
             return Ok(None);
         }
         for changes in &segment.tables {
+            self.statements[changes.table].age(changes);
             if !self.prepare_sure(changes).await? {
                 return Ok(None);
             }
