@@ -1,6 +1,7 @@
 """What one piece of work took: wall clock, processor time of the tool and of each server, largest resident memory."""
 
 import os
+import signal
 import statistics
 import subprocess
 import time
@@ -33,14 +34,14 @@ class Meter:
         source, target = self.servers.source.cpu(), self.servers.target.cpu()
         started = time.monotonic()
         process = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE if until is None else subprocess.DEVNULL,
-                                   stderr=subprocess.STDOUT)
+                                   stderr=subprocess.STDOUT, start_new_session=True)
         if until is not None:
             while not until():
                 if process.poll() is not None:
                     raise SystemExit(f"bench: error: {command[0]} ended early with {process.returncode}")
                 time.sleep(0.05)
             seconds = time.monotonic() - started
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # with the processes that it has started
             output = b""
         else:
             output = process.stdout.read()

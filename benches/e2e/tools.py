@@ -2,7 +2,9 @@
 
 import json
 import os
+import pwd
 import shlex
+import shutil
 import subprocess
 import textwrap
 
@@ -88,16 +90,24 @@ class Chameleon:
 
     def __init__(self, servers, program, source, target):
         self.servers, self.program, self.source, self.target = servers, program, source, target
-        self.environment = {"HOME": os.path.join(servers.folder, "home")}
-        os.makedirs(self.environment["HOME"], exist_ok=True)
+        home = os.path.join(servers.folder, "home")
+        self.environment = {"HOME": home}
+        shutil.rmtree(home, ignore_errors=True)
+        os.makedirs(home)
+        self.prefix = []
+        if os.geteuid() == 0:  # it does not run as root; but Python may lie where only root can read it
+            nobody = pwd.getpwnam("nobody")
+            os.chown(home, nobody.pw_uid, nobody.pw_gid)
+            self.prefix = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
+                           "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 
     def run(self, *arguments):
-        return [self.program, *arguments, "--config", "bench"]
+        return [*self.prefix, self.program, *arguments, "--config", "bench"]
 
     def prepare(self):
         """Registers the source; the first copy is `run("init_replica", …)`."""
         env = {**os.environ, **self.environment}
-        subprocess.run([self.program, "set_configuration_files"], check=True, env=env, stdout=subprocess.DEVNULL)
+        subprocess.run([*self.prefix, self.program, "set_configuration_files"], check=True, env=env, stdout=subprocess.DEVNULL)
         home = self.environment["HOME"] + "/.pg_chameleon"
         with open(f"{home}/configuration/bench.yml", "w") as out:
             json.dump({  # JSON is YAML

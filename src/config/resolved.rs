@@ -476,7 +476,7 @@ fn quarantine(raw: &RawQuarantine) -> Result<QuarantineSettings> {
 
 fn apply(raw: &RawApply) -> Result<ApplySettings> {
     let memory = raw.memory.unwrap_or(ByteSize(32 << 20));
-    let batch_bytes = raw.batch_bytes.unwrap_or(ByteSize((8 << 20).min(memory.0 / 4)));
+    let batch_bytes = raw.batch_bytes.unwrap_or(ByteSize((4 << 20).min(memory.0 / 4)));
     let size = |name: &str, size: ByteSize, from: u64, to: u64| {
         let fits = (from..=to).contains(&size.0);
         let (from, to) = (ByteSize(from), ByteSize(to));
