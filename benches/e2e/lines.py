@@ -152,6 +152,7 @@ class Bench:
             runs["clients"].append(self.timed("clients", command))
             same(target, [("ours", "public"), ("clients", "public")], tables)
             if number <= peer_runs:
+                peer.allow()
                 with target.connect("chameleon") as watch, watch.cursor() as cursor:
                     def there():
                         cursor.execute(f"SELECT 1 FROM replica.marker WHERE id = {number}")

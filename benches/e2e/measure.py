@@ -33,12 +33,14 @@ class Meter:
         """Runs a command to its end, or until `until()` holds, which ends it."""
         source, target = self.servers.source.cpu(), self.servers.target.cpu()
         started = time.monotonic()
-        process = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE if until is None else subprocess.DEVNULL,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
+        log = os.path.join(self.servers.folder, "tool.log")
+        with open(log, "wb") as told:
+            process = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE if until is None else told,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
         if until is not None:
             while not until():
                 if process.poll() is not None:
-                    raise SystemExit(f"bench: error: {command[0]} ended early with {process.returncode}")
+                    raise SystemExit(f"bench: error: {' '.join(command)[:200]} ended early with {process.returncode}:\n" + open(log).read()[-3000:])
                 time.sleep(0.05)
             seconds = time.monotonic() - started
             os.killpg(process.pid, signal.SIGTERM)  # with the processes that it has started

@@ -22,6 +22,7 @@ MARIADB = [
     "--binlog-row-image=FULL", "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2",
     "--innodb-buffer-pool-size=2G", "--innodb-log-file-size=1G", "--max-allowed-packet=1G", "--character-set-server=utf8mb4",
     "--gtid-strict-mode=1", "--local-infile=OFF",
+    "--binlog-row-metadata=FULL",  # without it pg_chameleon does not know the columns
 ]
 POSTGRES = {
     "shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "maintenance_work_mem": "256MB",

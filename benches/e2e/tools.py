@@ -131,5 +131,10 @@ class Chameleon:
     def first_copy(self):
         return self.run("init_replica", "--source", "mysql", "--debug")
 
+    def allow(self):
+        """Forgets that it was ended by a signal, after which it does not start again."""
+        subprocess.run(self.run("enable_replica", "--source", "mysql"), check=True, env={**os.environ, **self.environment},
+                       stdout=subprocess.DEVNULL)
+
     def follow(self):
         return self.run("start_replica", "--source", "mysql", "--debug")
