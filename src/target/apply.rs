@@ -222,14 +222,7 @@ impl Writer {
         }
         let End::Commit { position, committed_at } = &batch.end else { return Ok(None) };
         let counts = std::mem::take(&mut self.pending);
-        let step = fence::Advance {
-            expected: &self.position,
-            next: position,
-            committed_at: committed_at.map(|at| UNIX_EPOCH + Duration::from_secs(u64::from(at))),
-            transactions: counts.transactions,
-            changes: counts.changes.total(),
-            rows: counts.rows,
-        };
+        let step = self.step(position, *committed_at, counts);
         let identity = self.identity.as_ref().map(to_json).transpose()?;
         let (client, pipeline) = (&self.client, &self.pipeline);
         let mut pending: Vec<Pending<'_>> = self.begin().into_iter().collect();
@@ -279,6 +272,18 @@ impl Writer {
         sanitized::record(&*self.client, &self.pipeline, &self.plans, changed, &totals).await?;
         self.sanitized.extend(totals);
         Ok(())
+    }
+
+    /// The checkpoint's step to `next`, behind changes that the source has committed at that second since 1970.
+    fn step<'a>(&'a self, next: &'a Position, committed_at: Option<u32>, counts: Counts) -> fence::Advance<'a> {
+        fence::Advance {
+            expected: &self.position,
+            next,
+            committed_at: committed_at.map(|at| UNIX_EPOCH + Duration::from_secs(u64::from(at))),
+            transactions: counts.transactions,
+            changes: counts.changes.total(),
+            rows: counts.rows,
+        }
     }
 
     /// BEGIN, unless a transaction is open already.

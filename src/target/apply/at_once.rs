@@ -1,5 +1,5 @@
 //! A small batch in one exchange with the server: BEGIN, changes, checkpoint and COMMIT are sent together, where otherwise the
-//! rows found are looked at before the COMMIT is sent. A quarter of a small batch's time, measured.
+//! rows found are looked at before the COMMIT is sent. A fifth of a small batch's time, measured.
 //!
 //! Invariant: nothing is committed that the long way would not commit. Each statement asserts on the server what the long way
 //! looks at: it divides by zero where it found or added another number of rows. PostgreSQL then refuses everything behind it,
@@ -16,7 +16,6 @@ use crate::merge::TableChanges;
 use crate::target::copy::Raw;
 use crate::target::error::classify;
 use crate::target::fence;
-use std::time::{Duration, UNIX_EPOCH};
 use tokio_postgres::types::ToSql;
 
 /// Most changes of such a batch.
@@ -53,14 +52,7 @@ impl Writer {
             .collect();
         let rows = segment.tables.iter().map(|changes| changes.deletes.len() + changes.inserts.len()).sum::<usize>();
         let counts = Counts { transactions: batch.transactions, changes: batch.changes, rows: rows as u64 };
-        let step = fence::Advance {
-            expected: &self.position,
-            next: position,
-            committed_at: committed_at.map(|at| UNIX_EPOCH + Duration::from_secs(u64::from(at))),
-            transactions: counts.transactions,
-            changes: counts.changes.total(),
-            rows: counts.rows,
-        };
+        let step = self.step(position, *committed_at, counts);
         let client = &self.client;
         let mut sent: Vec<Pending<'_>> = self.begin().into_iter().collect();
         for (changes, (keys, wanted)) in segment.tables.iter().zip(&deletes) {
