@@ -158,31 +158,26 @@ impl<D: FnMut(&DdlStatement, bool) -> bool> DecodeLoop<D> {
                 Err(TryRecvError::Disconnected) => return Ok(Ended::Closed),
                 Err(TryRecvError::Empty) => {
                     let due = self.batcher.moved_to().is_some() && last_cut.elapsed() >= SAVE_IDLE_POSITION;
-                    let waiting = self.batcher.has_changes() || due;
-                    if waiting && (due || self.idle.try_recv().is_ok()) {
-                        last_cut = Instant::now();
-                        if !self.cut_at_commit() {
-                            return Ok(Ended::Closed);
-                        }
-                        continue;
-                    }
                     let never = crossbeam_channel::never();
-                    select! {
-                        recv(frames) -> events => match events {
-                            Ok(events) => events,
-                            Err(_closed) => return Ok(Ended::Closed),
-                        },
-                        recv(if waiting { &self.idle } else { &never }) -> idle => {
-                            if idle.is_err() {
-                                return Ok(Ended::Closed);
-                            }
+                    let arrived = if due {
+                        Ok(None)
+                    } else {
+                        select! {
+                            recv(frames) -> events => events.map(Some),
+                            recv(if self.batcher.has_changes() { &self.idle } else { &never }) -> idle => idle.map(|()| None),
+                            default(SAVE_IDLE_POSITION) => continue,
+                        }
+                    };
+                    match arrived {
+                        Ok(Some(events)) => events,
+                        Ok(None) => {
                             last_cut = Instant::now();
                             if !self.cut_at_commit() {
                                 return Ok(Ended::Closed);
                             }
                             continue;
                         }
-                        default(SAVE_IDLE_POSITION) => continue,
+                        Err(_closed) => return Ok(Ended::Closed),
                     }
                 }
             };
