@@ -85,6 +85,20 @@ class Bench:
             with open(path, "w") as out:
                 out.write("\n".join(lines))
 
+    def followed(self, source):
+        """Sirenia with its first copy of that database made, in the target's database `ours`."""
+        ours = self.sirenia(source, "ours")
+        self.servers.target.make("ours")
+        self.meter.command(ours.once(), ours.environment)
+        return ours
+
+    def twin(self):
+        """The target once more, for the clients alone."""
+        target = self.servers.target
+        target.run('DROP DATABASE IF EXISTS "clients"')
+        target.run('CREATE DATABASE "clients" TEMPLATE "ours"')
+        target.run("DROP SCHEMA sirenia CASCADE", "clients")
+
     # ---- 1, 8: the first copy ---------------------------------------------------------------------------------------
 
     def first_copy(self, rows=2_000_000, tables=4, peers=True):
@@ -124,12 +138,8 @@ class Bench:
     def backlog(self, title, database, tables, make, change, peer_runs):
         target = self.servers.target
         make()
-        ours = self.sirenia(database, "ours")
-        target.make("ours")
-        self.meter.command(ours.once(), ours.environment)
-        target.run('DROP DATABASE IF EXISTS "clients"')
-        target.run('CREATE DATABASE "clients" TEMPLATE "ours"')
-        target.run("DROP SCHEMA sirenia CASCADE", "clients")
+        ours = self.followed(database)
+        self.twin()
         peer = None
         if peer_runs:
             target.make("chameleon")
@@ -191,11 +201,8 @@ class Bench:
     def inserts(self, rows=1_000_000):
         target = self.servers.target
         self.work.insert_table("ins")
-        ours = self.sirenia("ins", "ours")
-        target.make("ours")
-        self.meter.command(ours.once(), ours.environment)
-        target.run('DROP DATABASE IF EXISTS "clients"')
-        target.run('CREATE DATABASE "clients" TEMPLATE "ours"')
+        ours = self.followed("ins")
+        self.twin()
         runs = {"sirenia": [], "psql COPY": []}
         data = f"{self.servers.folder}/rows.tsv"
         for number in range(self.runs):
@@ -280,9 +287,7 @@ class Bench:
     def huge(self, mib=2048):
         target = self.servers.target
         self.work.insert_table("huge")
-        ours = self.sirenia("huge", "ours")
-        target.make("ours")
-        self.meter.command(ours.once(), ours.environment)
+        ours = self.followed("huge")
         rows = mib * (1 << 20) // 220
         since = self.work.position()
         self.work.inserts("huge", 1, rows, each=rows)
@@ -366,31 +371,28 @@ class Bench:
     def steady(self, per_second, minutes=10):
         target = self.servers.target
         self.work.oltp_tables("steady")
-        ours = self.sirenia("steady", "ours")
-        target.make("ours")
-        self.meter.command(ours.once(), ours.environment)
+        ours = self.followed("steady")
         report = Report(f"Steady load: {per_second:,} OLTP transactions a second for {minutes} minutes", ["minute", "median lag ms", "largest lag ms"])
-        load = self.work.steady("steady", per_second, minutes * 60)
-        lags, state = [], {"started": time.monotonic()}
+        lags, started = [], time.monotonic()
+        with self.servers.source.connect("steady") as conn, conn.cursor() as mark, target.connect("ours") as seen, seen.cursor() as look:
+            load = self.work.steady("steady", per_second, minutes * 60)
 
-        def until():
-            # the lag is what is asked of a user's clock: a marker, from its commit to its being seen
-            if load.poll() is not None:
-                return True
-            state["n"] = state.get("n", 0) + 1
-            sent = time.monotonic()
-            self.work.mark("steady", state["n"])
-            with target.connect("ours") as conn, conn.cursor() as cursor:
-                while True:
-                    cursor.execute(f"SELECT 1 FROM marker WHERE id = {state['n']}")
-                    if cursor.fetchone():
-                        break
-                    time.sleep(0.002)
-            lags.append((sent - state["started"], time.monotonic() - sent))
-            time.sleep(0.25)
-            return False
+            def until():
+                # the lag is what is asked of a user's clock: a marker, from before its commit to its being seen
+                if load.poll() is not None:
+                    return True
+                sent, number = time.monotonic(), len(lags) + 1
+                mark.execute(f"INSERT INTO marker VALUES ({number})")
+                there = None
+                while not there:
+                    time.sleep(0.001)
+                    look.execute(f"SELECT 1 FROM marker WHERE id = {number}")
+                    there = look.fetchone()
+                lags.append((sent - started, time.monotonic() - sent))
+                time.sleep(0.25)
+                return False
 
-        took = self.timed("sirenia", ours.follow(), ours.environment, until)
+            took = self.timed("sirenia", ours.follow(), ours.environment, until)
         by_minute = {}
         for at, lag in lags:
             by_minute.setdefault(int(at // 60), []).append(lag * 1e3)
