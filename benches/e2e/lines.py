@@ -326,7 +326,12 @@ class Bench:
                 out.write("set -euo pipefail\n" + Clients(self.servers, "lab", "clients").copy(self.as_text("lab"), post))
             runs["clients"].append(self.timed("clients", ["bash", script]))
         names = [name for name, in target.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "ours")]
-        there, copied = len(names), sum(target.run(f'SELECT count(*) FROM "{name}"', "ours")[0][0] for name in names)
+        count = lambda run, quoted, database: [run(f"SELECT count(*) FROM {quoted(name)}", database)[0][0] for name in names]
+        rows = count(source.run, lambda name: f"`{name}`", "lab")
+        for database in ("ours", "clients"):
+            if count(target.run, lambda name: f'"{name}"', database) != rows:
+                raise SystemExit(f"bench: error: {database} has not the source's rows")
+        there, copied = len(names), sum(rows)
         report = Report(f"The lab's database: {there} tables, {copied:,} rows, all indexes and keys",
                         ["tool", "s", "Sirenia ÷ it", "CPU tool", "CPU source", "CPU target", "MiB"])
         fill(report, runs)
