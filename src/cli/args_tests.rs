@@ -1,50 +1,21 @@
 use super::*;
 use clap::CommandFactory;
 
-/// All commands, those included that [`Command`] does not have yet.
-#[derive(Debug, Parser)]
-struct All {
-    #[command(flatten)]
-    global: GlobalArgs,
-    #[command(subcommand)]
-    command: AllCommands,
-}
-
-#[derive(Debug, Subcommand)]
-enum AllCommands {
-    Demo(DemoArgs),
-    Check(CheckArgs),
-    Run(RunArgs),
-    Status(StatusArgs),
-    Verify(VerifyArgs),
-    Sanitized(SanitizedArgs),
-    Tail(TailArgs),
-    Record(RecordArgs),
-    Replay(ReplayArgs),
-    Quarantine(QuarantineArgs),
-    Tables(TablesArgs),
-    Schema(SchemaArgs),
-    Plan(PlanArgs),
-    Cutover(CutoverArgs),
-    Reset(ResetArgs),
-}
-
 #[test]
 fn clap_finds_no_fault() {
     Args::command().debug_assert();
-    All::command().debug_assert();
 }
 
 #[test]
 fn flags_stand_before_and_behind_the_command() {
     let url = "mysql://u:hunter2@h/d";
     let line = ["sirenia", "--source-url", url, "run", "--once", "--tables", "a,b*", "--log-format", "json"];
-    let all = All::try_parse_from(line).unwrap();
-    assert!(!format!("{all:?}").contains("hunter2"));
-    let AllCommands::Run(run) = &all.command else { panic!("not run") };
+    let args = Args::try_parse_from(line).unwrap();
+    assert!(!format!("{args:?}").contains("hunter2"));
+    let Command::Run(run) = &args.command else { panic!("not run") };
     assert!(run.once);
     assert_eq!(run.tables.tables, ["a", "b*"]);
-    let inputs = all.global.clone().inputs(|raw| run.flags(raw));
+    let inputs = args.global.clone().inputs(|raw| run.flags(raw));
     assert_eq!(inputs.flags.tables.include.as_deref().map(<[String]>::len), Some(2));
     assert_eq!(inputs.flags.log.format, Some(LogFormat::Json));
     assert!(inputs.flags.source.url.is_some());
@@ -75,7 +46,7 @@ fn every_command_reads_its_flags() {
         "record x.rec --files binlog.000001 --tables a",
         "replay x.rec --values=false",
     ] {
-        All::try_parse_from(std::iter::once("sirenia").chain(line.split(' '))).expect(line);
+        Args::try_parse_from(std::iter::once("sirenia").chain(line.split(' '))).expect(line);
     }
     for line in [
         "demo --tables 0",
@@ -90,7 +61,7 @@ fn every_command_reads_its_flags() {
         "tail --from now --files x.000001",
         "record",
     ] {
-        let error = All::try_parse_from(["sirenia"].into_iter().chain(line.split_terminator(' '))).expect_err(line);
+        let error = Args::try_parse_from(["sirenia"].into_iter().chain(line.split_terminator(' '))).expect_err(line);
         assert_eq!(error.exit_code(), 2);
     }
 }
