@@ -112,6 +112,12 @@ impl Arena {
         self.bytes.clear();
     }
 
+    /// Forgets everything and gives back the memory beyond `kept` bytes.
+    pub fn clear_to(&mut self, kept: usize) {
+        self.bytes.clear();
+        self.bytes.shrink_to(kept);
+    }
+
     /// Takes in what a composer made of its bytes; they must be the same as when it began.
     pub fn take_in(&mut self, composed: patch::Composed) {
         self.bytes.extend_from_slice(&composed.0);

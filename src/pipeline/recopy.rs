@@ -9,7 +9,7 @@
 
 use super::bootstrap::plans_of;
 use super::ddl::is_left_out;
-use super::snapshot::{copy_view, hold_back, is_as_planned};
+use super::snapshot::{Buffers, copy_view, hold_back, is_as_planned};
 use super::state::Context;
 use super::throttle::Watch;
 use crate::convert::alter::{Alteration, alteration};
@@ -369,7 +369,7 @@ async fn copy(context: &Context, now: &Catalog, waiting: &[TableName]) -> Result
             alter::realign(target.client(), plan).await?;
         }
     }
-    let totals = copy_view(&renewed, &target, &mut view, &numbers).await?;
+    let totals = copy_view(&renewed, &target, &mut view, &mut Buffers::default(), &numbers).await?;
     view.close().await?;
     // the stream need not wait for these
     let targets: Vec<TargetName> = plans.iter().map(|plan| plan.target.clone()).collect();

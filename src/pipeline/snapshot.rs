@@ -1,8 +1,9 @@
 //! The first copy: tables read by several readers, each chunk committed with its progress.
 //!
 //! Progress: a chunk's rows, its last key and its count commit in one fenced transaction, so a killed copy goes on behind
-//! the last committed chunk of each range of keys. What there is to do, and in which ranges, is [`work`]'s. Tables of an exact group are copied in one target transaction together with the position of
-//! their view: interrupted, nothing of it remains and the group is copied again. A table's key is built right after its rows.
+//! the last committed chunk of each range of keys. What there is to do, and in which ranges, is [`work`]'s. Tables of an
+//! exact group are copied in one target transaction together with the position of their view: interrupted, nothing of it
+//! remains and the group is copied again. A table's key is built right after its rows.
 
 mod work;
 
@@ -22,7 +23,7 @@ use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
 use crate::source::rows::{RowSession, Rows};
 use crate::source::snapshot::exact::{ExactSnapshot, open_exact};
-use crate::source::snapshot::reader::{ChunkReader, ExactReader};
+use crate::source::snapshot::reader::{CHUNK_BYTES, ChunkReader, ExactReader};
 use crate::target::chunk::{ChunkWriter, TableCopy};
 use crate::target::progress::{self, TableState};
 use crate::target::quarantine;
@@ -73,11 +74,35 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
     Ok(true)
 }
 
+/// Bytes that a chunk's rows or tuples rarely exceed; a chunk of larger ones gives its memory back.
+const MOST: usize = 4 * CHUNK_BYTES;
+
+/// Memory that a reader takes once, and uses from chunk to chunk and from table to table. Growing anew each time, it would
+/// leave the C library's allocator with all the sizes it once had.
+pub struct Buffers {
+    rows: Option<Rows>,
+    tuples: Arena,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { rows: None, tuples: Arena::with_capacity(MOST) }
+    }
+}
+
+impl Buffers {
+    /// Takes out what the rows of a table are read into.
+    fn rows(&mut self, table: &Arc<TableSchema>) -> Rows {
+        self.rows.take().map_or_else(|| Rows::with_capacity(table, MOST), |rows| rows.again(table))
+    }
+}
+
 async fn reader(context: Arc<Context>, queue: Queue) -> Result<()> {
     let (mut source, mut target) = begin_anew(&context).await?;
+    let mut buffers = Buffers::default();
     while let Some(work) = queue.take() {
         let tables_done = match work {
-            Work::Range(range) => match copy_range(&context, &mut source, &target, &range).await {
+            Work::Range(range) => match copy_range(&context, &mut source, &target, &mut buffers, &range).await {
                 Ok(table_done) => u64::from(table_done),
                 Err(error) => {
                     (source, target) = begin_anew(&context).await?;
@@ -92,7 +117,7 @@ async fn reader(context: Arc<Context>, queue: Queue) -> Result<()> {
                 }
             },
             Work::Exact(tables) => {
-                if let Err(error) = copy_exact(&context, &target, &tables).await {
+                if let Err(error) = copy_exact(&context, &target, &mut buffers, &tables).await {
                     (source, target) = begin_anew(&context).await?;
                     give_up(&context, &target, &tables, error).await?;
                 }
@@ -151,7 +176,7 @@ struct Encoded {
 
 /// Converts rows, leaving out those that the row filter does not admit.
 fn encode(table: usize, converter: &mut Converter, rows: &Rows, arena: &mut Arena) -> Result<Encoded> {
-    arena.clear();
+    arena.clear_to(MOST);
     let plan = Arc::clone(converter.plan());
     let mut encoded = Encoded { tuples: Vec::with_capacity(rows.len()), ..Encoded::default() };
     let mut values = Vec::new();
@@ -217,7 +242,13 @@ async fn write(
 }
 
 /// Copies a range, or what is left of it, and finishes the table if it was its last. Returns whether the table is done.
-async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWriter, range: &Range) -> Result<bool> {
+async fn copy_range(
+    context: &Context,
+    source: &mut RowSession,
+    target: &ChunkWriter,
+    buffers: &mut Buffers,
+    range: &Range,
+) -> Result<bool> {
     let table = range.of.number;
     let (plan, pipeline) = (&context.plans[table], &context.config.pipeline);
     let name = &plan.source.name;
@@ -233,10 +264,11 @@ async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWr
         let mut reader = reader.within(range.behind.as_deref(), range.until.as_deref())?;
         let mut converter = Converter::compile(Arc::clone(plan))?;
         let copy = target.table(plan).await?;
-        let mut arena = Arena::default();
+        reader.give_back(buffers.rows(&plan.source));
+        let arena = &mut buffers.tuples;
         let mut next = reader.next_chunk(source).await?;
         while let Some(chunk) = next {
-            let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, &mut arena));
+            let encoded = tokio::task::block_in_place(|| encode(table, &mut converter, &chunk.rows, arena));
             let encoded = encoded?;
             reader.give_back(chunk.rows);
             // while the target takes this chunk, the source reads the next
@@ -244,7 +276,7 @@ async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWr
                 async {
                     let Some(_leave) = range.of.chunk().await else { return Ok(None) };
                     target.begin_chunk().await?;
-                    let (rows, totals) = write(context, target, (table, &copy), &arena, encoded).await?;
+                    let (rows, totals) = write(context, target, (table, &copy), arena, encoded).await?;
                     let (last_key, done) = (chunk.last_key.as_deref(), chunk.last);
                     progress::save_chunk(client, pipeline, name, range.number, last_key, rows, done).await?;
                     target.commit().await?;
@@ -260,6 +292,7 @@ async fn copy_range(context: &Context, source: &mut RowSession, target: &ChunkWr
                 context.throttle.pass(chunk.rows.len() as u64, chunk.rows.bytes() as u64).await;
             }
         }
+        buffers.rows = reader.into_spare();
     }
     if !range.of.range_done() {
         return Ok(false);
@@ -274,14 +307,14 @@ async fn finish(context: &Context, target: &ChunkWriter, plan: &TablePlan) -> Re
     target.commit().await
 }
 
-async fn copy_exact(context: &Context, target: &ChunkWriter, tables: &[usize]) -> Result<()> {
+async fn copy_exact(context: &Context, target: &ChunkWriter, buffers: &mut Buffers, tables: &[usize]) -> Result<()> {
     hold_back(context, tables.iter().map(|table| &*context.plans[*table].source)).await;
     let mut view = open_exact(&context.source, &context.facts, &context.catalog, tables).await?;
     if !is_as_planned(context, tables).await? {
         return Err(Error::new(ErrorKind::SourceUnavailable, "tables changed before they were copied"));
     }
     target.begin().await?;
-    let totals = copy_view(context, target, &mut view, tables).await?;
+    let totals = copy_view(context, target, &mut view, buffers, tables).await?;
     target.commit().await?;
     context.count_sanitized(&totals);
     view.close().await
@@ -302,25 +335,26 @@ pub async fn copy_view(
     context: &Context,
     target: &ChunkWriter,
     view: &mut ExactSnapshot,
+    buffers: &mut Buffers,
     tables: &[usize],
 ) -> Result<Vec<Total>> {
     let (pipeline, position) = (&context.config.pipeline, view.position.clone());
-    let mut arena = Arena::default();
     let mut all_totals = Vec::new();
     for table in tables {
         let plan = &context.plans[*table];
         let mut converter = Converter::compile(Arc::clone(plan))?;
         let copy = target.table(plan).await?;
-        let mut reader = ExactReader::open(view.connection(&plan.source), &plan.source).await?;
-        let mut copied = 0;
+        let spare = buffers.rows(&plan.source);
+        let mut reader = ExactReader::open_into(view.connection(&plan.source), &plan.source, spare).await?;
+        let (mut copied, arena) = (0, &mut buffers.tuples);
         while let Some(rows) = reader.next_batch().await? {
-            let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, rows, &mut arena));
-            let (rows, totals) = write(context, target, (*table, &copy), &arena, encoded?).await?;
+            let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, rows, arena));
+            let (rows, totals) = write(context, target, (*table, &copy), arena, encoded?).await?;
             copied += rows;
             progress_made(context, rows);
             all_totals.extend(totals);
         }
-        drop(reader);
+        buffers.rows = Some(reader.into_rows());
         let name = &plan.source.name;
         progress::set_exact(target.client(), pipeline, name, &position).await?;
         progress::plan_ranges(target.client(), pipeline, name, &[None]).await?;

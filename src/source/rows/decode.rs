@@ -65,6 +65,25 @@ impl Rows {
         Self { table: Arc::clone(table), reads: Vec::new(), bytes: Vec::new(), ends: Vec::new() }
     }
 
+    /// None of this table yet, with memory for so many bytes of packets.
+    #[must_use]
+    pub fn with_capacity(table: &Arc<TableSchema>, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::of(table) }
+    }
+
+    /// None of another table yet, in the same memory.
+    #[must_use]
+    pub fn again(mut self, table: &Arc<TableSchema>) -> Self {
+        self.clear();
+        Self { table: Arc::clone(table), ..self }
+    }
+
+    /// Their table.
+    #[must_use]
+    pub fn table(&self) -> &TableSchema {
+        &self.table
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

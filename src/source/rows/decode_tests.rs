@@ -234,3 +234,22 @@ proptest! {
         let _ = Definition::parse(&packet);
     }
 }
+
+#[test]
+fn memory_serves_one_table_after_the_other_and_that_of_a_huge_row_goes() {
+    let mut first = rows(&[(int(4, false), wire::LONG)], &[&[0, 0, 7, 0, 0, 0]]);
+    first.buffer().reserve(1000);
+    let memory = first.bytes.as_ptr();
+    let other = Arc::new(table("other", &[("a", int(1, false)), ("b", int(1, false))]));
+    let mut second = first.again(&other);
+    assert!(second.is_empty() && second.table().name == other.name && second.bytes.as_ptr() == memory);
+    let tiny = Definition { ty: wire::TINY, unsigned: false };
+    second.begin(&[tiny, tiny]).unwrap();
+    second.buffer().extend_from_slice(&[0, 0, 1, 2]);
+    second.seal();
+    let mut values = Vec::new();
+    second.values(0, &mut values).unwrap();
+    assert_eq!(values, [ValueRef::Int(1), ValueRef::Int(2)]);
+    second.buffer().reserve(3 * KEPT);
+    assert!(second.again(&other).bytes.capacity() <= KEPT);
+}

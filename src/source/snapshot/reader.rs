@@ -101,6 +101,12 @@ impl ChunkReader {
         self.spare = Some(rows);
     }
 
+    /// What was given back and is not in use.
+    #[must_use]
+    pub fn into_spare(self) -> Option<Rows> {
+        self.spare
+    }
+
     #[cfg(test)]
     pub(crate) fn set_limit(&mut self, rows: u64) {
         self.limit = rows;
@@ -220,7 +226,15 @@ impl<'c> ExactReader<'c> {
     /// # Errors
     /// Those of the connection.
     pub async fn open(source: &'c mut RowSession, table: &Arc<TableSchema>) -> Result<Self> {
-        Self::open_list(source, table, &select_list(table)).await
+        Self::open_into(source, table, Rows::of(table)).await
+    }
+
+    /// [`ExactReader::open`] that reads into the memory of these rows, which [`ExactReader::into_rows`] gives back.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn open_into(source: &'c mut RowSession, table: &Arc<TableSchema>, rows: Rows) -> Result<Self> {
+        Self::open_list(source, &select_list(table), rows.again(table)).await
     }
 
     /// [`ExactReader::open`] of these columns alone (positions in the table); the others read as NULL.
@@ -232,14 +246,13 @@ impl<'c> ExactReader<'c> {
         table: &Arc<TableSchema>,
         columns: &[usize],
     ) -> Result<Self> {
-        Self::open_list(source, table, &narrow_select_list(table, columns)).await
+        Self::open_list(source, &narrow_select_list(table, columns), Rows::of(table)).await
     }
 
-    async fn open_list(source: &'c mut RowSession, table: &Arc<TableSchema>, list: &str) -> Result<Self> {
-        let doing = format!("cannot read rows of {}", table.name);
-        let sql = format!("SELECT {list} FROM {}", table.name.mysql());
+    async fn open_list(source: &'c mut RowSession, list: &str, mut rows: Rows) -> Result<Self> {
+        let table = &rows.table().name;
+        let (doing, sql) = (format!("cannot read rows of {table}"), format!("SELECT {list} FROM {}", table.mysql()));
         let columns = source.select(&sql, &[]).await.doing(&doing)?;
-        let mut rows = Rows::of(table);
         rows.begin(&columns)?;
         Ok(Self { source, rows, doing })
     }
@@ -252,6 +265,12 @@ impl<'c> ExactReader<'c> {
         self.rows.clear();
         self.source.take(&mut self.rows, CHUNK_BYTES).await.doing(&self.doing)?;
         Ok((!self.rows.is_empty()).then_some(&self.rows))
+    }
+
+    /// The memory of the rows.
+    #[must_use]
+    pub fn into_rows(self) -> Rows {
+        self.rows
     }
 }
 
