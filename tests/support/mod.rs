@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 /// The longest any single wait may take; far above what is needed, so that a slow machine does not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+const ER_LOCK_DEADLOCK: u16 = 1213;
+
 /// Whether the long suites run whole, and not only a sample of them: `SIRENIA_TEST_FULL=1`.
 pub fn full() -> bool {
     std::env::var("SIRENIA_TEST_FULL").is_ok_and(|value| value == "1")
@@ -106,15 +108,29 @@ impl World {
         client
     }
 
-    /// Runs statements on the source, one after the other.
+    /// Runs statements on one connection of the source, one after the other, so that they may form transactions. A
+    /// transaction that met a deadlock, with the test's own load mostly, is run again, as an application would.
     pub async fn run(&self, statements: &[&str]) {
         let mut source = self.source().await;
-        for sql in statements {
-            source.query_drop(*sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let (mut at, mut begin) = (0, None);
+        while let Some(sql) = statements.get(at) {
+            match source.query_drop(*sql).await {
+                Err(mysql_async::Error::Server(error)) if error.code == ER_LOCK_DEADLOCK => {
+                    at = begin.unwrap_or(at);
+                    continue;
+                }
+                result => result.unwrap_or_else(|e| panic!("{sql}: {e}")),
+            }
+            match *sql {
+                "BEGIN" | "START TRANSACTION" => begin = Some(at),
+                "COMMIT" | "ROLLBACK" => begin = None,
+                _ => (),
+            }
+            at += 1;
         }
     }
 
-    /// Runs statements on one connection of the source, so that they may form transactions.
+    /// [`Self::run`] of statements that were made up.
     pub async fn run_on_one(&self, statements: &[String]) {
         self.run(&statements.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
