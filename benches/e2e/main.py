@@ -22,7 +22,7 @@ def main():
     parser.add_argument("--peer-runs", type=int, default=3, help="runs of pg_chameleon over a backlog")
     parser.add_argument("--no-peers", action="store_true", help="only Sirenia and the clients alone")
     parser.add_argument("--small", action="store_true", help="a tenth of the rows, to try the bench itself; writes no results")
-    parser.add_argument("--rate", type=int, default=0, help="transactions a second of the steady load (default: half of oltp's rate)")
+    parser.add_argument("--rate", help="transactions a second of the steady load, or `max`: as many as the source takes (default: half of oltp's rate)")
     parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--chameleon", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--lab", required=True, help=argparse.SUPPRESS)
@@ -43,7 +43,7 @@ def main():
             "huge": lambda: bench.huge(2048 // part),
             "lab": lambda: bench.lab(389, 2_847_563 // part),
             "scaling": bench.scaling,
-            "steady": lambda: bench.steady(options.rate or half_of(reports), 10 if part == 1 else 1),
+            "steady": lambda: bench.steady(rate_of(options, reports), 10 if part == 1 else 1),
         }
         for line in LINES:
             if line in wanted:
@@ -56,8 +56,10 @@ def main():
         print(f"bench: written to {path}")
 
 
-def half_of(reports):
-    """Half the rate at which the OLTP backlog was worked off in this run."""
+def rate_of(options, reports):
+    """The steady load's rate, 0 for `max`: half the rate at which the OLTP backlog was worked off in this run, or another."""
+    if options.rate:
+        return 0 if options.rate == "max" else int(options.rate)
     for report in reports:
         if "OLTP" in report.title:
             return int(report.rows[0][2].replace(",", "")) // 2

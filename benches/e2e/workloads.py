@@ -27,6 +27,10 @@ class Workloads:
         file, offset, *_ = self.source.run("SHOW MASTER STATUS")[0]
         return f"{file}:{offset}"
 
+    def transactions(self):
+        """The number of the last transaction in the binlog."""
+        return int(self.source.run("SELECT @@gtid_binlog_pos")[0][0].split("-")[2])
+
     # ---- sysbench -------------------------------------------------------------------------------------------------
 
     def sysbench_tables(self, database, tables, rows):
@@ -64,7 +68,7 @@ class Workloads:
     # ---- steady load ----------------------------------------------------------------------------------------------
 
     def steady(self, database, per_second, seconds):
-        """The OLTP shape at a steady rate; returns the running process."""
+        """The OLTP shape at a steady rate, or with 0 as fast as it goes; returns the running process."""
         return subprocess.Popen(
             ["sysbench", "--db-driver=mysql", "--mysql-host=127.0.0.1", f"--mysql-port={self.source.port}", "--mysql-user=bench",
              "--mysql-password=bench", f"--mysql-db={database}", f"{HERE}/oltp.lua", "--threads=4", f"--rate={per_second}",
