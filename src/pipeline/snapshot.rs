@@ -21,9 +21,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schema::TableSchema;
 use crate::source::catalog;
 use crate::source::connect::connect as connect_source;
-use crate::source::rows::{RowSession, Rows};
+use crate::source::rows::{KEPT, RowSession, Rows};
 use crate::source::snapshot::exact::{ExactSnapshot, open_exact};
-use crate::source::snapshot::reader::{CHUNK_BYTES, ChunkReader, ExactReader};
+use crate::source::snapshot::reader::{ChunkReader, ExactReader};
 use crate::target::chunk::{ChunkWriter, TableCopy};
 use crate::target::progress::{self, TableState};
 use crate::target::quarantine;
@@ -74,9 +74,6 @@ pub async fn copy_tables(context: &Arc<Context>, shutdown: &Shutdown) -> Result<
     Ok(true)
 }
 
-/// Bytes that a chunk's rows or tuples rarely exceed; a chunk of larger ones gives its memory back.
-const MOST: usize = 4 * CHUNK_BYTES;
-
 /// Memory that a reader takes once, and uses from chunk to chunk and from table to table. Growing anew each time, it would
 /// leave the C library's allocator with all the sizes it once had.
 pub struct Buffers {
@@ -86,14 +83,14 @@ pub struct Buffers {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { rows: None, tuples: Arena::with_capacity(MOST) }
+        Self { rows: None, tuples: Arena::with_capacity(KEPT) }
     }
 }
 
 impl Buffers {
     /// Takes out what the rows of a table are read into.
     fn rows(&mut self, table: &Arc<TableSchema>) -> Rows {
-        self.rows.take().map_or_else(|| Rows::with_capacity(table, MOST), |rows| rows.again(table))
+        self.rows.take().map_or_else(|| Rows::with_capacity(table, KEPT), |rows| rows.again(table))
     }
 }
 
@@ -176,7 +173,7 @@ struct Encoded {
 
 /// Converts rows, leaving out those that the row filter does not admit.
 fn encode(table: usize, converter: &mut Converter, rows: &Rows, arena: &mut Arena) -> Result<Encoded> {
-    arena.clear_to(MOST);
+    arena.clear_to(KEPT);
     let plan = Arc::clone(converter.plan());
     let mut encoded = Encoded { tuples: Vec::with_capacity(rows.len()), ..Encoded::default() };
     let mut values = Vec::new();
@@ -345,7 +342,7 @@ pub async fn copy_view(
         let mut converter = Converter::compile(Arc::clone(plan))?;
         let copy = target.table(plan).await?;
         let spare = buffers.rows(&plan.source);
-        let mut reader = ExactReader::open_into(view.connection(&plan.source), &plan.source, spare).await?;
+        let mut reader = ExactReader::open_into(view.connection(&plan.source), spare).await?;
         let (mut copied, arena) = (0, &mut buffers.tuples);
         while let Some(rows) = reader.next_batch().await? {
             let encoded = tokio::task::block_in_place(|| encode(*table, &mut converter, rows, arena));

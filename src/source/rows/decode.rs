@@ -14,8 +14,8 @@ use crate::source::client::prefixed;
 use crate::value::{Date, DateTime, Decimal, Time, ValueRef};
 use std::sync::Arc;
 
-/// Bytes of the buffer that are kept from one chunk to the next; a chunk of larger rows gives its memory back.
-const KEPT: usize = 16 << 20;
+/// Bytes of a buffer that are kept from one chunk to the next; a chunk of larger rows gives its memory back.
+pub const KEPT: usize = 16 << 20;
 /// Bits of the bitmap of NULLs before the first column's.
 const BITS_BEFORE: usize = 2;
 

@@ -17,7 +17,7 @@
 mod decode;
 mod statement;
 
-pub use decode::Rows;
+pub use decode::{KEPT, Rows};
 pub use statement::Parameter;
 
 use super::client::{Client, TextRow, disorder, is_end, is_refusal, length_encoded};

@@ -226,15 +226,15 @@ impl<'c> ExactReader<'c> {
     /// # Errors
     /// Those of the connection.
     pub async fn open(source: &'c mut RowSession, table: &Arc<TableSchema>) -> Result<Self> {
-        Self::open_into(source, table, Rows::of(table)).await
+        Self::open_into(source, Rows::of(table)).await
     }
 
-    /// [`ExactReader::open`] that reads into the memory of these rows, which [`ExactReader::into_rows`] gives back.
+    /// [`ExactReader::open`] of these rows' table, into their memory, which [`ExactReader::into_rows`] gives back.
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn open_into(source: &'c mut RowSession, table: &Arc<TableSchema>, rows: Rows) -> Result<Self> {
-        Self::open_list(source, &select_list(table), rows.again(table)).await
+    pub async fn open_into(source: &'c mut RowSession, rows: Rows) -> Result<Self> {
+        Self::open_list(source, &select_list(rows.table()), rows).await
     }
 
     /// [`ExactReader::open`] of these columns alone (positions in the table); the others read as NULL.
